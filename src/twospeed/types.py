@@ -1,0 +1,259 @@
+"""The nouns that travel between rooms, one per arrow of the picture, each defined once.
+
+    bytes -> Request -> Verdict -> Plan -> Permit -> Stream -> Chunk (bytes) -> Record
+
+Nothing here decides or does anything. Instants are seconds on the runtime's clock unless a name ends in `_wall`
+(seconds since the epoch); durations are seconds; sizes are bytes; tokens are tokens.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import msgspec
+from pydantic import BaseModel, ConfigDict
+
+from twospeed.errors import Fault, Kind
+
+Tier = Literal["fast", "deep"]
+TIERS: tuple[Tier, ...] = ("fast", "deep")
+
+NULL = msgspec.Raw(b"null")
+
+
+class Settings(BaseModel):
+    """Base of every block of the config file: frozen, unknown keys refused, defaults trusted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Message(msgspec.Struct, gc=False):
+    """One message or item of a conversation, as far as routing reads it; every field may be absent on the wire.
+
+    `content` and `tool_calls` stay JSON text (views into the body): a string, or a list of parts.
+    """
+
+    role: str = ""
+    content: msgspec.Raw = NULL
+    tool_calls: msgspec.Raw = NULL
+    name: str | None = None
+    tool_call_id: str | None = None
+
+
+class Conversation(msgspec.Struct):
+    """What classification may look at, the same for every dialect.
+
+    `tools`: names of the offered tools. `effort`: requested reasoning effort, lower case, "" when not asked.
+    `wants_schema`: a JSON answer format was asked for. `system`: text outside `messages` (JSON text, as in Messages).
+    `prompt` / `suffix`: for completion endpoints, else "". `body_bytes`: size of the whole request body.
+    """
+
+    endpoint: str
+    messages: Sequence[Message] = ()
+    tools: Sequence[str] = ()
+    system: msgspec.Raw = NULL
+    prompt: str = ""
+    suffix: str = ""
+    effort: str = ""
+    wants_schema: bool = False
+    max_tokens: int | None = None
+    stream: bool = False
+    initiator: str = ""  # "user" or "agent", where the client says so in a header
+    body_bytes: int = 0
+
+
+class Request(msgspec.Struct):
+    """A decoded inbound request; the body itself is kept byte for byte.
+
+    `model_at`: start and end offset in `body` of the JSON value of the top-level `model` key, quotes included.
+    `wants_usage`: the client asked for usage on a stream itself. `stateful`: R3, must not be replayed elsewhere.
+    `parsed`: the dialect's own partial view, read by that dialect only.
+    """
+
+    dialect: str
+    endpoint: str
+    body: bytes
+    model: str
+    model_at: tuple[int, int]
+    parsed: object
+    stream: bool = False
+    wants_usage: bool = False
+    max_tokens: int | None = None
+    stateful: bool = False
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """A tier with its reasons.
+
+    `reasons`: short stable codes, most decisive first, for example ("tools:12", "agent:tool_result").
+    `score`: probability in 0..1 that the request needs the deep tier; `gain`: expected quality gain of deep.
+    """
+
+    tier: Tier
+    reasons: tuple[str, ...]
+    score: float | None = None
+    gain: float | None = None
+
+
+class Backend(msgspec.Struct, frozen=True):
+    """Provider + model + region: what an attempt is made against. `name` is `provider/model@region`."""
+
+    provider: str
+    model: str
+    region: str
+    name: str
+    family: str = ""  # the pool the provider meters together, "" means the model itself
+    context: int = 0  # tokens the model can read, 0 means unknown
+    images: bool = True
+
+
+class Timeouts(msgspec.Struct, frozen=True):
+    """The deadlines of R6, in seconds. `total` spans all attempts of one request."""
+
+    connect: float
+    first_token: float
+    idle: float
+    total: float
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """One place a request may go, with the deadlines that hold there."""
+
+    backend: Backend
+    timeouts: Timeouts
+    probe: bool = False  # its breaker is half open or it is the last resort
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """Ordered candidates for one request. `deadline`: instant at which the whole request has failed."""
+
+    tier: Tier
+    candidates: tuple[Candidate, ...]
+    deadline: float
+    stream: bool
+    replayable: bool = True
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens of one answer. `input_tokens` includes cached ones, `output_tokens` includes reasoning."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    estimated: bool = False
+
+
+class Attempt(msgspec.Struct):
+    """One try at one backend, as it will stand in the record. `kind` is None for a success or one under way."""
+
+    backend: Backend
+    started_at: float
+    connected_at: float | None = None
+    first_token_at: float | None = None
+    ended_at: float | None = None
+    status: int | None = None
+    kind: Kind | None = None
+    detail: str = ""
+    reused: bool = False
+    request_id: str = ""
+
+
+class Record(msgspec.Struct):
+    """The one wide row a request leaves, whatever happens. Holds no prompt, no answer and no key."""
+
+    id: str
+    started_at: float
+    started_wall: float
+    endpoint: str
+    dialect: str = ""
+    caller: str = ""
+    session: str = ""
+    session_source: str = ""
+    client: str = ""
+    requested_model: str = ""
+    stream: bool = False
+    tier: str = ""
+    reasons: tuple[str, ...] = ()
+    score: float | None = None
+    gain: float | None = None
+    attempts: list[Attempt] = msgspec.field(default_factory=list)
+    status: int = 0
+    fault: Kind | None = None
+    fault_detail: str = ""
+    committed_at: float | None = None
+    ended_at: float = 0.0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    events_out: int = 0
+    finish: str = ""
+    usage: Usage | None = None
+    notes: list[str] = msgspec.field(default_factory=list)
+    traceparent: str = ""
+    tracestate: str = ""
+
+    @property
+    def backend(self) -> str:
+        """Name of the backend of the last attempt, "" when none was made."""
+        return self.attempts[-1].backend.name if self.attempts else ""
+
+
+class Sink(Protocol):
+    """Who hears of finished requests: the request log, metrics, traces. Must not block or raise."""
+
+    def __call__(self, record: Record) -> None:
+        """Take one finished record."""
+
+
+class Exchange(Protocol):
+    """One request to one provider on one connection, driven by the attempt driver.
+
+    Every waiting method takes `deadline`, an instant, and raises TimeoutError when it passes. Anything else that
+    goes wrong is a Fault. `close` may be called at any time, any number of times, and never waits.
+    """
+
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]  # names in lower case
+    reused: bool  # the connection had served a request before
+
+    async def send(self, path: str, headers: Sequence[tuple[bytes, bytes]], body: bytes, deadline: float) -> None:
+        """Write the request and wait for the response head; fills `status` and `headers`."""
+
+    async def read(self, deadline: float) -> bytes:
+        """Return the next body bytes, as many as have come; b"" is the whole and proper end of the body."""
+
+    def close(self) -> None:
+        """Give the connection back if the answer was read to its end, else abort it at once."""
+
+
+class Transport(Protocol):
+    """How one provider is reached."""
+
+    async def connect(self, deadline: float, fresh: bool = False) -> Exchange:
+        """Return an exchange on an idle or a new connection; `fresh` forbids a used one."""
+
+    async def close(self) -> None:
+        """Close idle connections and refuse new ones."""
+
+
+__all__ = [
+    "NULL",
+    "TIERS",
+    "Attempt",
+    "Backend",
+    "Candidate",
+    "Conversation",
+    "Exchange",
+    "Fault",
+    "Kind",
+    "Message",
+    "Plan",
+    "Record",
+    "Request",
+    "Settings",
+    "Sink",
+    "Tier",
+    "Timeouts",
+    "Transport",
+    "Usage",
+    "Verdict",
+]
