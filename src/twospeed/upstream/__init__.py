@@ -32,7 +32,7 @@ class Common(Settings):
     """Where it runs; the third part of a backend's name `provider/model@region`."""
     models: dict[str, Model]
     """Models served, by the name the provider knows them under."""
-    limits: Annotated[dict[str, Limit], Field(default_factory=dict)]
+    limits: dict[str, Limit] = {}
     """Limits per model family; `"*"` holds for each family not named."""
     when: Annotated[str, Field(pattern=r"^env:[A-Za-z_][A-Za-z0-9_]*$")] | None = None
     """Take part only when this environment variable is set and not empty, for example env:OPENAI_API_KEY."""
@@ -49,7 +49,7 @@ class OpenAiProvider(Common):
     """Address up to and including the version, for example https://api.openai.com/v1."""
     key: SecretStr | None = None
     """The provider's key: env:NAME or file:PATH. Left out: no Authorization header is sent."""
-    headers: Annotated[dict[str, str], Field(default_factory=dict)]
+    headers: dict[str, str] = {}
     """Headers added to each request to this provider."""
     forward_headers: list[str] = []
     """Names of client headers passed on to this provider beyond the built-in allow-list."""
