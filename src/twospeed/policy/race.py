@@ -1,0 +1,215 @@
+"""The race for one answer: fallback, retry and every deadline before the commit point, as a machine without I/O.
+
+Feed it what happened (`on(event, now)`), do what it says (the commands it returns), in order. It owns all deadlines:
+`deadline` is the next instant at which it wants to hear a Tick. Attempts are numbered from 0 over the whole race; a
+candidate is one row of the plan. Driven by `upstream/attempt.py`. Rules: R1-R4, R6 of docs/semantics.md.
+
+    Admit -> Admitted -> Open -> Connected -> Begin -> Committed -> Win
+       \\-> Refused        \\-> Failed / Tick    \\-> Failed / Tick -> next candidate, or Lose
+"""
+
+import msgspec
+
+from twospeed.errors import RETRY_SAME, Fault, Kind
+from twospeed.types import Candidate, Plan, Timeouts
+
+MAX_ATTEMPTS = 3  # R4
+LEAST_USEFUL = 0.05  # seconds: an attempt with less time left cannot win
+BACKOFF_BASE, BACKOFF_CAP = 0.025, 0.25  # seconds, full jitter (R4)
+SHORT_WAIT = 1.0  # seconds: the longest Retry-After that is waited for on the same provider (R4)
+
+
+class Admit(msgspec.Struct, frozen=True, gc=False):
+    """Command: ask the limits of this candidate; answer Admitted or Refused."""
+
+    attempt: int
+    candidate: Candidate
+
+
+class Open(msgspec.Struct, frozen=True, gc=False):
+    """Command: connect; answer Connected, Failed or Tick."""
+
+    attempt: int
+
+
+class Begin(msgspec.Struct, frozen=True, gc=False):
+    """Command: send the request and read up to the commit point; answer Committed, Failed or Tick."""
+
+    attempt: int
+
+
+class Cancel(msgspec.Struct, frozen=True, gc=False):
+    """Command: close this attempt at once, its connection with it, and settle it."""
+
+    attempt: int
+    kind: Kind
+
+
+class Pause(msgspec.Struct, frozen=True, gc=False):
+    """Command: wait until `deadline`, then answer Tick."""
+
+
+class Win(msgspec.Struct, frozen=True, gc=False):
+    """Command: this attempt's answer goes to the client; the race is over."""
+
+    attempt: int
+
+
+class Lose(msgspec.Struct, frozen=True, gc=False):
+    """Command: tell the client this fault; the race is over."""
+
+    fault: Fault
+
+
+class Admitted(msgspec.Struct, frozen=True, gc=False):
+    """Event: the limits let the attempt pass."""
+
+    attempt: int
+
+
+class Refused(msgspec.Struct, frozen=True, gc=False):
+    """Event: limits or breaker said no; nothing was sent."""
+
+    attempt: int
+    fault: Fault
+
+
+class Connected(msgspec.Struct, frozen=True, gc=False):
+    """Event: a connection is there, nothing has been written yet."""
+
+    attempt: int
+
+
+class Committed(msgspec.Struct, frozen=True, gc=False):
+    """Event: first content, or the whole unstreamed answer, has been read (R1)."""
+
+    attempt: int
+
+
+class Failed(msgspec.Struct, frozen=True, gc=False):
+    """Event: the attempt ended in a fault before the commit point. `sent`: body bytes had been written."""
+
+    attempt: int
+    fault: Fault
+    sent: bool = True
+
+
+class Tick(msgspec.Struct, frozen=True, gc=False):
+    """Event: `deadline` has passed."""
+
+
+Command = Admit | Open | Begin | Cancel | Pause | Win | Lose
+Event = Admitted | Refused | Connected | Committed | Failed | Tick
+
+
+class Race:
+    """One request's race. `roll` in [0, 1) spreads the one backoff it may take."""
+
+    def __init__(self, plan: Plan, roll: float) -> None:
+        self.deadline = plan.deadline
+        self._plan = plan
+        self._roll = roll
+        self._next = 0  # candidate to try next
+        self._attempt = -1
+        self._candidate = 0  # of the current attempt
+        self._made = 0  # attempts that reached a provider
+        self._phase: type[Open | Begin | Pause] | None = None
+        self._retried: set[str] = set()  # providers that had their one retry
+        self._failed_at = 0  # candidate of the last failure
+        self._last: Fault | None = None  # what the client hears when everything failed
+        self._refusal: Fault | None = None  # the refusal that ends first
+
+    def start(self, now: float) -> Command:
+        """Return the first command."""
+        return self._advance(now)[0]
+
+    def on(self, event: Event, now: float) -> list[Command]:
+        """Take what happened and say what to do, in order; the last command is the one to answer."""
+        match event:
+            case Admitted():
+                self._made += 1
+                return self._enter(Open, self._timeouts.connect, now, Open(self._attempt))
+            case Connected():
+                patience = self._timeouts.first_token if self._plan.stream else self._timeouts.total
+                return self._enter(Begin, patience, now, Begin(self._attempt))
+            case Committed():
+                return [Win(self._attempt)]
+            case Refused():
+                return self._refused(event.fault, now)
+            case Failed():
+                return self._failed(event.fault, event.sent, now)
+            case Tick():
+                return self._tick(now)
+
+    @property
+    def _timeouts(self) -> Timeouts:
+        return self._plan.candidates[self._candidate].timeouts
+
+    def _enter(self, phase: type[Open | Begin | Pause], patience: float, now: float, command: Command) -> list[Command]:
+        self._phase = phase
+        self.deadline = min(now + patience, self._plan.deadline)
+        return [command]
+
+    def _refused(self, fault: Fault, now: float) -> list[Command]:
+        if self._refusal is None or (fault.retry_after or 0.0) < (self._refusal.retry_after or 0.0):
+            self._refusal = fault
+        return self._advance(now)
+
+    def _failed(self, fault: Fault, sent: bool, now: float) -> list[Command]:
+        self._last, self._failed_at = fault, self._candidate
+        if not fault.meaning.fallback or (sent and not self._plan.replayable):
+            return [Lose(fault)]
+        return self._advance(now)
+
+    def _tick(self, now: float) -> list[Command]:
+        if now < self.deadline:
+            return []
+        if self._phase is Pause:
+            return self._admit(self._candidate)
+        kind = self._expired(now)
+        cancel = Cancel(self._attempt, kind)
+        return [cancel, *self._failed(Fault(kind), self._phase is Begin, now)]
+
+    def _expired(self, now: float) -> Kind:
+        if now >= self._plan.deadline:
+            return Kind.TOTAL_TIMEOUT
+        return Kind.CONNECT_TIMEOUT if self._phase is Open else Kind.FIRST_TOKEN_TIMEOUT
+
+    def _advance(self, now: float) -> list[Command]:
+        """Go to the next candidate, else retry the last one, else give up."""
+        if self._plan.deadline - now < LEAST_USEFUL and self._made:
+            return [Lose(self._last or Fault(Kind.TOTAL_TIMEOUT))]
+        if self._made < MAX_ATTEMPTS:
+            if self._next < len(self._plan.candidates):
+                self._next += 1
+                return self._admit(self._next - 1)
+            if self._may_retry_same():
+                return self._retry_same(now)
+        return [Lose(self._verdict())]
+
+    def _admit(self, candidate: int) -> list[Command]:
+        self._attempt += 1
+        self._candidate = candidate
+        return [Admit(self._attempt, self._plan.candidates[candidate])]
+
+    def _may_retry_same(self) -> bool:
+        fault = self._last
+        if fault is None or self._provider() in self._retried:
+            return False
+        if fault.kind is Kind.PROVIDER_RATE_LIMITED or fault.status == 503:
+            return fault.retry_after is not None and fault.retry_after <= SHORT_WAIT
+        return fault.kind in RETRY_SAME
+
+    def _retry_same(self, now: float) -> list[Command]:
+        self._retried.add(self._provider())
+        self._candidate = self._failed_at
+        fault = self._last
+        wait = (fault.retry_after if fault else None) or self._roll * min(BACKOFF_CAP, BACKOFF_BASE * 2**self._made)
+        return self._enter(Pause, wait, now, Pause())
+
+    def _provider(self) -> str:
+        return self._plan.candidates[self._failed_at].backend.provider
+
+    def _verdict(self) -> Fault:
+        """The last real failure; where nothing was tried, the refusal that ends first."""
+        return self._last or self._refusal or Fault(Kind.NO_BACKEND)
