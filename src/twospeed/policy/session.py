@@ -1,0 +1,79 @@
+"""Who is calling: the session key of a request, from what real clients send, in order of trust.
+
+The key is scoped by the caller, so that one caller can never join the session of another, and it is a digest, so
+that the record holds no id a client chose. Source of the order: docs/clients.md.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import NamedTuple
+
+# Header names in order of trust. A title call of opencode and Kilo shares its session under a `title-` prefix.
+_HEADERS = (
+    b"x-twospeed-session",
+    b"x-claude-code-session-id",
+    b"session-id",
+    b"session_id",
+    b"thread-id",
+    b"x-session-id",
+    b"x-session-affinity",
+    b"x-litellm-session-id",
+    b"x-conversation-id",
+    b"x-model-affinity",
+)
+_NAMES = {name: name.decode() for name in _HEADERS}
+_LONGEST = 4_096  # bytes of the opening that are read: enough to tell conversations apart
+
+
+class Session(NamedTuple):
+    """`key`: 16 hex digits, "" when nothing tells sessions apart. `source`: what it was derived from."""
+
+    key: str
+    source: str
+
+
+class Declared(NamedTuple):
+    """A session id found in a request body: where, and the id."""
+
+    source: str
+    id: str
+
+
+NOBODY = Session("", "none")
+
+
+def identify(caller: str, headers: Mapping[bytes, bytes], declared: Declared | None, opening: bytes) -> Session:
+    """Name the session of a request.
+
+    Args:
+        caller: Name of the caller's key.
+        headers: Lower-case names.
+        declared: What the body says about it.
+        opening: How the conversation starts (system prompt and first user message), b"" when it has none.
+
+    >>> identify("ann", {b"x-session-id": b"title-7"}, None, b"") == identify("ann", {b"x-session-id": b"7"}, None, b"")
+    True
+    """
+    for name in _HEADERS:
+        value = headers.get(name)
+        if value:
+            return Session(_digest(caller, value.removeprefix(b"title-")), _NAMES[name])
+    if declared:
+        return Session(_digest(caller, declared.id.encode()), declared.source)
+    if opening:
+        agent = headers.get(b"user-agent", b"")
+        return Session(_digest(caller, agent + b"\n" + opening), "opening")
+    return NOBODY
+
+
+def opening(*parts: bytes) -> bytes:
+    """Reduce the start of a conversation to bounded bytes that still tell it apart.
+
+    >>> opening(b"a" * 10_000) == opening(b"a" * 10_001)
+    False
+    """
+    return b"\n".join(b"%d:%b" % (len(part), part[:_LONGEST]) for part in parts)
+
+
+def _digest(caller: str, identity: bytes) -> str:
+    return hashlib.blake2b(identity, digest_size=8, person=hashlib.md5(caller.encode(), usedforsecurity=False).digest()).hexdigest()

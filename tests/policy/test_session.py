@@ -1,0 +1,52 @@
+"""Session identity from what real clients send."""
+
+import pytest
+
+from twospeed.policy.session import NOBODY, Declared, identify, opening
+
+
+@pytest.mark.parametrize(
+    ("headers", "source"),
+    [
+        ({b"x-claude-code-session-id": b"a", b"session-id": b"b"}, "x-claude-code-session-id"),
+        ({b"session-id": b"a", b"thread-id": b"b", b"x-client-request-id": b"c"}, "session-id"),
+        ({b"session_id": b"a"}, "session_id"),
+        ({b"x-session-affinity": b"a"}, "x-session-affinity"),
+        ({b"x-twospeed-session": b"mine", b"x-claude-code-session-id": b"a"}, "x-twospeed-session"),
+    ],
+)
+def test_headers_in_order_of_trust(headers: dict[bytes, bytes], source: str):
+    """The most trusted header that was sent names the session."""
+    assert identify("ann", headers, Declared("prompt_cache_key", "z"), b"hi").source == source
+
+
+def test_body_comes_after_headers_and_before_guessing():
+    """An id in the body is used when no header has one."""
+    assert identify("ann", {}, Declared("prompt_cache_key", "z"), b"hi").source == "prompt_cache_key"
+
+
+def test_title_call_shares_its_session():
+    """A title side call belongs to the conversation it names."""
+    assert identify("a", {b"x-session-id": b"title-s1"}, None, b"") == identify(
+        "a", {b"x-session-id": b"s1"}, None, b""
+    )
+
+
+def test_sessions_are_scoped_by_caller():
+    """Two callers that send the same id are two sessions."""
+    headers = {b"x-twospeed-session": b"same"}
+    assert identify("ann", headers, None, b"").key != identify("bob", headers, None, b"").key
+
+
+def test_opening_tells_conversations_apart():
+    """Clients that send no id are told apart by how the conversation starts and by their user agent."""
+    first = identify("ann", {b"user-agent": b"cline"}, None, opening(b"system", b"fix it"))
+    assert first.source == "opening"
+    assert first == identify("ann", {b"user-agent": b"cline"}, None, opening(b"system", b"fix it"))
+    assert first != identify("ann", {b"user-agent": b"aider"}, None, opening(b"system", b"fix it"))
+    assert first != identify("ann", {b"user-agent": b"cline"}, None, opening(b"system", b"break it"))
+
+
+def test_nothing_known_is_nobody():
+    """A request without any mark has no session, and nothing is pinned to it."""
+    assert identify("ann", {}, None, b"") == NOBODY
