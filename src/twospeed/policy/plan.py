@@ -4,18 +4,17 @@ Names are resolved once, when the configuration is built (`Catalogue`); a reques
 """
 
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Annotated
 
 import msgspec
 from pydantic import Field
 
-from twospeed.errors import Fault, Kind
 from twospeed.policy.access import Caller
+from twospeed.policy.affinity import Affinity
 from twospeed.policy.breaker import Health
 from twospeed.policy.rank import Ordering, Rank
 from twospeed.policy.rank.ordered import Rank as Ordered
-from twospeed.types import TIERS, Backend, Candidate, Plan, Request, Settings, Tier, Timeouts
+from twospeed.types import Backend, Candidate, Plan, Settings, Tier, Timeouts
 from twospeed.units import PositiveDuration
 
 AUTO = "auto"
@@ -60,9 +59,9 @@ class Tiers(Settings):
 
 
 class Route(msgspec.Struct, frozen=True):
-    """What a model name leads to. `tier` None: classify; `backends` empty then and where the tier's own are meant.
+    """What a model name leads to. `tier` None: classify. `backends` empty: those of the tier.
 
-    `names`: every name of the thing, for the allow-list of a caller.
+    `names`: every name of the thing, for the allow-list of a caller. `reason`: why, as a stable code.
     """
 
     tier: Tier | None
@@ -77,3 +76,87 @@ class Lane(msgspec.Struct, frozen=True):
     backends: tuple[Backend, ...]
     timeouts: Timeouts
     rank: Ordering
+
+
+class Needs(msgspec.Struct, frozen=True):
+    """What a request needs of a backend: `tokens` estimated in and out, and whether it carries images."""
+
+    tokens: int = 0
+    images: bool = False
+
+
+class Planner:
+    """Turns a tier and its backends into a Plan. One per configuration snapshot.
+
+    Args:
+        lanes: Both tiers.
+        names: Every name a backend is reachable under, for callers' allow-lists.
+        health: Which backends may be tried.
+        affinity: Where sessions went before.
+    """
+
+    def __init__(
+        self, lanes: Mapping[Tier, Lane], names: Mapping[str, Sequence[str]], health: Health, affinity: Affinity
+    ) -> None:
+        self._lanes = lanes
+        self._names = names
+        self._health = health
+        self._affinity = affinity
+        self._candidates: dict[tuple[str, Tier, bool], Candidate] = {}
+
+    def reachable(self, tier: Tier, route: Route, caller: Caller) -> tuple[Backend, ...]:
+        """Return the backends of a route in a tier that this caller may be sent to, in written order."""
+        backends = route.backends or self._lanes[tier].backends
+        return tuple(backend for backend in backends if caller.may_use(*self._names[backend.name]))
+
+    def plan(
+        self, tier: Tier, backends: Sequence[Backend], session: str, needs: Needs, stream: bool, now: float
+    ) -> Plan:
+        """Order the backends for one request.
+
+        Those that cannot hold the request come into play only when none can. A session keeps its backend while that
+        is healthy. One whose breaker is not closed stays in its place as a probe, which the breaker admits or not.
+        """
+        lane = self._lanes[tier]
+        order = [backend.name for backend in fitting(backends, needs)]
+        if len(order) > 1:
+            order = self._ordered(lane, order, session, tier)
+        known = {backend.name: backend for backend in backends}
+        candidates = tuple(self._candidate(known[name], tier, lane) for name in order)
+        return Plan(tier, candidates, now + lane.timeouts.total, stream)
+
+    def bind(self, tier: Tier, session: str, backend: str) -> None:
+        """Remember which backend served a session; a transient failure of its own backend does not rebind it."""
+        if not session:
+            return
+        bound = self._affinity.get(affinity_key(session, tier))
+        if bound is None or bound == backend or not self._health.usable(bound):
+            self._affinity.put(affinity_key(session, tier), backend)
+
+    def _ordered(self, lane: Lane, names: list[str], session: str, tier: Tier) -> list[str]:
+        order = lane.rank.order(names, self._health, session)
+        bound = self._affinity.get(affinity_key(session, tier)) if session else None
+        if bound in order and bound != order[0] and self._health.usable(bound):
+            order = [bound, *(name for name in order if name != bound)]
+        return order
+
+    def _candidate(self, backend: Backend, tier: Tier, lane: Lane) -> Candidate:
+        key = (backend.name, tier, not self._health.usable(backend.name))
+        candidate = self._candidates.get(key)
+        if candidate is None:
+            candidate = self._candidates[key] = Candidate(backend, lane.timeouts, probe=key[2])
+        return candidate
+
+
+def fitting(backends: Sequence[Backend], needs: Needs) -> Sequence[Backend]:
+    """Return those that can hold the request; all of them when none can, so that the provider has the last word.
+
+    Estimates of tokens are rough, so a request is never refused here.
+    """
+    fit = [b for b in backends if (not b.context or needs.tokens <= b.context) and (b.images or not needs.images)]
+    return fit or backends
+
+
+def affinity_key(session: str, tier: Tier) -> str:
+    """Name the memory of one session in one tier."""
+    return f"{session}:{tier}"
