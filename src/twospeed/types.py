@@ -7,7 +7,7 @@ Nothing here decides or does anything. Instants are seconds on the runtime's clo
 """
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 from pydantic import BaseModel, ConfigDict
@@ -59,6 +59,13 @@ class Conversation(msgspec.Struct):
     stream: bool = False
     initiator: str = ""  # "user" or "agent", where the client says so in a header
     body_bytes: int = 0
+
+
+class Declared(NamedTuple):
+    """A session id found in a request body: where, and the id."""
+
+    source: str
+    id: str
 
 
 class Request(msgspec.Struct):
@@ -214,6 +221,7 @@ class Exchange(Protocol):
     status: int
     headers: Sequence[tuple[bytes, bytes]]  # names in lower case
     reused: bool  # the connection had served a request before
+    answered: bool  # at least one byte of the response has come
 
     async def send(self, path: str, headers: Sequence[tuple[bytes, bytes]], body: bytes, deadline: float) -> None:
         """Write the request and wait for the response head; fills `status` and `headers`."""
@@ -242,6 +250,7 @@ __all__ = [
     "Backend",
     "Candidate",
     "Conversation",
+    "Declared",
     "Exchange",
     "Fault",
     "Kind",

@@ -2,7 +2,8 @@
 
 import pytest
 
-from twospeed.policy.session import NOBODY, Declared, identify, opening
+from twospeed.policy.session import NOBODY, identify
+from twospeed.types import Declared
 
 
 @pytest.mark.parametrize(
@@ -17,17 +18,17 @@ from twospeed.policy.session import NOBODY, Declared, identify, opening
 )
 def test_headers_in_order_of_trust(headers: dict[bytes, bytes], source: str):
     """The most trusted header that was sent names the session."""
-    assert identify("ann", headers, Declared("prompt_cache_key", "z"), b"hi").source == source
+    assert identify("ann", headers, Declared("prompt_cache_key", "z"), (b"hi",)).source == source
 
 
 def test_body_comes_after_headers_and_before_guessing():
     """An id in the body is used when no header has one."""
-    assert identify("ann", {}, Declared("prompt_cache_key", "z"), b"hi").source == "prompt_cache_key"
+    assert identify("ann", {}, Declared("prompt_cache_key", "z"), (b"hi",)).source == "prompt_cache_key"
 
 
 def test_title_call_shares_its_session():
     """A title side call belongs to the conversation it names."""
-    assert identify("a", {b"x-session-id": b"title-s1"}, None, b"") == identify(
+    assert identify("a", {b"x-session-id": b"title-s1"}, None, ()) == identify(
         "a", {b"x-session-id": b"s1"}, None, b""
     )
 
@@ -35,18 +36,18 @@ def test_title_call_shares_its_session():
 def test_sessions_are_scoped_by_caller():
     """Two callers that send the same id are two sessions."""
     headers = {b"x-twospeed-session": b"same"}
-    assert identify("ann", headers, None, b"").key != identify("bob", headers, None, b"").key
+    assert identify("ann", headers, None, ()).key != identify("bob", headers, None, ()).key
 
 
 def test_opening_tells_conversations_apart():
     """Clients that send no id are told apart by how the conversation starts and by their user agent."""
-    first = identify("ann", {b"user-agent": b"cline"}, None, opening(b"system", b"fix it"))
+    first = identify("ann", {b"user-agent": b"cline"}, None, (b"system", b"fix it"))
     assert first.source == "opening"
-    assert first == identify("ann", {b"user-agent": b"cline"}, None, opening(b"system", b"fix it"))
-    assert first != identify("ann", {b"user-agent": b"aider"}, None, opening(b"system", b"fix it"))
-    assert first != identify("ann", {b"user-agent": b"cline"}, None, opening(b"system", b"break it"))
+    assert first == identify("ann", {b"user-agent": b"cline"}, None, (b"system", b"fix it"))
+    assert first != identify("ann", {b"user-agent": b"aider"}, None, (b"system", b"fix it"))
+    assert first != identify("ann", {b"user-agent": b"cline"}, None, (b"system", b"break it"))
 
 
 def test_nothing_known_is_nobody():
     """A request without any mark has no session, and nothing is pinned to it."""
-    assert identify("ann", {}, None, b"") == NOBODY
+    assert identify("ann", {}, None, ()) == NOBODY

@@ -4,10 +4,11 @@ A dialect is pure: it reads and writes bytes, knows no clock and no network. The
 bodies through byte for byte, except for the spliced `model` and, where accounting needs it, `include_usage`.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from twospeed.errors import Fault
-from twospeed.types import Conversation, Request, Usage
+from twospeed.types import Conversation, Declared, Request, Usage
 
 
 class Refusal(NamedTuple):
@@ -69,6 +70,12 @@ class Dialect(Protocol):
 
     def decode(self, body: bytes, endpoint: str) -> Request:
         """Read a request body. Raises: Fault BAD_REQUEST, in words that name the field."""
+
+    def declared(self, request: Request) -> Declared | None:
+        """Return the session id that the body carries, the most trusted one."""
+
+    def opening(self, request: Request) -> Sequence[bytes]:
+        """Return what tells conversations apart, as views: system prompt and first user message; () for none."""
 
     def conversation(self, request: Request) -> Conversation:
         """Return what classification may look at."""

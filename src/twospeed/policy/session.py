@@ -5,8 +5,10 @@ that the record holds no id a client chose. Source of the order: docs/clients.md
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+
+from twospeed.types import Declared
 
 # Header names in order of trust. A title call of opencode and Kilo shares its session under a `title-` prefix.
 _HEADERS = (
@@ -32,26 +34,21 @@ class Session(NamedTuple):
     source: str
 
 
-class Declared(NamedTuple):
-    """A session id found in a request body: where, and the id."""
-
-    source: str
-    id: str
-
-
 NOBODY = Session("", "none")
 
 
-def identify(caller: str, headers: Mapping[bytes, bytes], declared: Declared | None, opening: bytes) -> Session:
+def identify(
+    caller: str, headers: Mapping[bytes, bytes], declared: Declared | None, opening: Sequence[bytes]
+) -> Session:
     """Name the session of a request.
 
     Args:
         caller: Name of the caller's key.
         headers: Lower-case names.
         declared: What the body says about it.
-        opening: How the conversation starts (system prompt and first user message), b"" when it has none.
+        opening: How the conversation starts: system prompt and first user message; () when it has none.
 
-    >>> identify("ann", {b"x-session-id": b"title-7"}, None, b"") == identify("ann", {b"x-session-id": b"7"}, None, b"")
+    >>> identify("ann", {b"x-session-id": b"title-7"}, None, ()) == identify("ann", {b"x-session-id": b"7"}, None, ())
     True
     """
     for name in _HEADERS:
@@ -62,17 +59,17 @@ def identify(caller: str, headers: Mapping[bytes, bytes], declared: Declared | N
         return Session(_digest(caller, declared.id.encode()), declared.source)
     if opening:
         agent = headers.get(b"user-agent", b"")
-        return Session(_digest(caller, agent + b"\n" + opening), "opening")
+        return Session(_digest(caller, agent + b"\n" + bounded(opening)), "opening")
     return NOBODY
 
 
-def opening(*parts: bytes) -> bytes:
+def bounded(parts: Sequence[bytes]) -> bytes:
     """Reduce the start of a conversation to bounded bytes that still tell it apart.
 
-    >>> opening(b"a" * 10_000) == opening(b"a" * 10_001)
+    >>> bounded([b"a" * 10_000]) == bounded([b"a" * 10_001])
     False
     """
-    return b"\n".join(b"%d:%b" % (len(part), part[:_LONGEST]) for part in parts)
+    return b"\n".join(b"%d:%b" % (len(part), bytes(part[:_LONGEST])) for part in parts)
 
 
 def _digest(caller: str, identity: bytes) -> str:

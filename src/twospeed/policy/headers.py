@@ -1,0 +1,58 @@
+"""Which headers pass, both ways: allow-lists, never deny-lists (R14, R30).
+
+Hop-by-hop headers, those the Connection header nominates, credentials, cookies and forwarding headers are on no list,
+so they end here whatever they are called.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+Pair = tuple[bytes, bytes]
+
+_TO_PROVIDER = frozenset({b"user-agent", b"idempotency-key", b"x-session-id", b"x-session-affinity", b"session-id", b"session_id", b"thread-id", b"x-client-request-id", b"x-initiator", b"x-title", b"http-referer"})  # fmt: skip
+_TO_PROVIDER_PREFIXES = (b"openai-", b"anthropic-", b"x-stainless-", b"x-codex-")
+_TO_CLIENT = frozenset({b"content-type", b"request-id", b"retry-after", b"retry-after-ms", b"x-should-retry"})
+_TO_CLIENT_PREFIXES = (b"openai-", b"anthropic-", b"x-ratelimit-")
+
+
+def to_provider(headers: Mapping[bytes, bytes], extra: frozenset[bytes]) -> list[Pair]:
+    """Pick the client's headers that go to a provider; `extra`: what its block adds, in lower case.
+
+    >>> to_provider({b"authorization": b"Bearer x", b"openai-beta": b"1", b"x-a": b"2"}, frozenset({b"x-a"}))
+    [(b'openai-beta', b'1'), (b'x-a', b'2')]
+    """
+    nominated = _nominated(headers.get(b"connection"))
+    return [
+        (name, value)
+        for name, value in headers.items()
+        if (name in _TO_PROVIDER or name in extra or name.startswith(_TO_PROVIDER_PREFIXES)) and name not in nominated
+    ]
+
+
+def to_client(headers: Iterable[Pair]) -> list[Pair]:
+    """Pick a provider's headers that go to the client. Its request id goes on as `x-upstream-request-id`.
+
+    >>> to_client([(b"content-type", b"a/b"), (b"server", b"x"), (b"x-request-id", b"r1")])
+    [(b'content-type', b'a/b'), (b'x-upstream-request-id', b'r1')]
+    """
+    kept: list[Pair] = []
+    for pair in headers:
+        name = pair[0]
+        if name in _TO_CLIENT or name.startswith(_TO_CLIENT_PREFIXES):
+            kept.append(pair)
+        elif name == b"x-request-id":
+            kept.append((b"x-upstream-request-id", pair[1]))
+    return kept
+
+
+def find(headers: Sequence[Pair], name: bytes) -> bytes:
+    """Return the first value of a header, b"" when absent."""
+    for key, value in headers:
+        if key == name:
+            return value
+    return b""
+
+
+def _nominated(connection: bytes | None) -> frozenset[bytes]:
+    if not connection or connection in (b"keep-alive", b"close"):
+        return frozenset()
+    return frozenset(token.strip().lower() for token in connection.split(b","))

@@ -1,0 +1,111 @@
+"""Stream out: the winning attempt's bytes to the client, whole events only, and an honest end whatever happens.
+
+After the commit point the status is spent: a failure becomes the dialect's one in-stream error event (R11), never a
+clean end and never another model's text. The client's pace sets the provider's: a write that waits reads nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from twospeed.errors import Fault, Kind
+from twospeed.policy.headers import Pair
+from twospeed.types import Record
+from twospeed.upstream.client import Try
+
+LAST_BYTES = 0.25  # seconds to wait for a provider's end of body after its [DONE], so that the connection is kept
+
+
+class Reply(Protocol):
+    """Where the answer goes; the listener's engine implements it."""
+
+    started: bool
+
+    def send(self, status: int, headers: Sequence[Pair], body: bytes) -> None:
+        """Answer in one piece."""
+
+    def start(self, status: int, headers: Sequence[Pair]) -> None:
+        """Begin a stream; the head goes out with the first bytes."""
+
+    async def write(self, data: bytes) -> None:
+        """Pass bytes on; waits while the client does not read. Raises: Fault CLIENT_STALLED."""
+
+    def finish(self, data: bytes = b"") -> None:
+        """Pass the last bytes on and end the stream."""
+
+    def abort(self) -> None:
+        """Cut the connection."""
+
+
+async def relay(
+    attempt: Try, headers: Sequence[Pair], reply: Reply, record: Record, deadline: float, clock: Callable[[], float]
+) -> None:
+    """Deliver an answer that has reached its commit point.
+
+    Args:
+        headers: All response headers for the client.
+        deadline: Instant at which the whole request has failed.
+
+    Raises: Fault, after the client has been told of it in the stream.
+    """
+    record.status = attempt.status
+    if attempt.reader is None:
+        body = attempt.held[0]
+        record.bytes_out = len(body)
+        reply.send(attempt.status, headers, body)
+        return
+    reply.start(attempt.status, headers)
+    try:
+        await _stream(attempt, reply, record, deadline, clock)
+    except Fault as fault:
+        _interrupt(attempt, reply, record, fault)
+        raise
+    finally:
+        record.events_out = attempt.reader.output_events
+
+
+async def _stream(attempt: Try, reply: Reply, record: Record, deadline: float, clock: Callable[[], float]) -> None:
+    reader, idle = attempt.reader, attempt.candidate.timeouts.idle
+    assert reader is not None
+    await _pass(b"".join(attempt.held), reply, record)
+    if attempt.broken:
+        raise attempt.broken
+    while not reader.ended:
+        try:
+            data = await attempt.read(min(clock() + idle, deadline))
+        except TimeoutError:
+            kind = Kind.TOTAL_TIMEOUT if clock() >= deadline else Kind.IDLE_TIMEOUT
+            raise Fault(kind, "the model stopped sending") from None
+        if not data:
+            break
+        await _pass(reader.feed(data), reply, record)
+    last = b"" if reader.ended else reader.end()
+    record.bytes_out += len(last)
+    reply.finish(last)
+    await _drain(attempt, clock)
+
+
+async def _pass(data: bytes, reply: Reply, record: Record) -> None:
+    if data:
+        record.bytes_out += len(data)
+        await reply.write(data)
+
+
+async def _drain(attempt: Try, clock: Callable[[], float]) -> None:
+    """Read a finished provider's last bytes, so that its connection can serve again; give up soon."""
+    until = clock() + LAST_BYTES
+    try:
+        while await attempt.read(until):
+            pass
+    except (TimeoutError, Fault):
+        return  # the answer is whole; only the connection is lost
+
+
+def _interrupt(attempt: Try, reply: Reply, record: Record, fault: Fault) -> None:
+    if fault.kind is Kind.CLIENT_STALLED:
+        reply.abort()
+        return
+    reader = attempt.reader
+    assert reader is not None
+    last = reader.good + attempt.job.dialect.interrupt(fault)
+    record.bytes_out += len(last)
+    reply.finish(last)

@@ -1,0 +1,179 @@
+"""Drives the race: does what it commands with connections, limits and a clock, and reports back. Decides nothing.
+
+Without a hedge everything happens in the request's own task, one await at a time; cancellation (the client left)
+closes the attempt under way and goes on up.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from twospeed.errors import Fault, Kind
+from twospeed.policy.breaker import Health
+from twospeed.policy.limit import Ask, Limits, Permit, Refusal
+from twospeed.policy.race import (
+    Admit,
+    Admitted,
+    Begin,
+    Cancel,
+    Command,
+    Committed,
+    Connected,
+    Event,
+    Failed,
+    Lose,
+    Open,
+    Pause,
+    Race,
+    Refused,
+    Tick,
+    Win,
+)
+from twospeed.types import Attempt, Candidate, Plan, Record
+from twospeed.upstream.client import Job, Link, Try
+
+OUTPUT_ESTIMATE = 1_024  # tokens reserved for an answer whose size nobody knows yet
+BYTES_PER_TOKEN = 4  # of a request body; code and JSON measure 3 to 5
+
+
+class Attempts:
+    """Runs races. One per configuration snapshot.
+
+    Args:
+        links: How each backend is reached, by backend name.
+        clock: Instants in seconds, on the event loop's clock.
+        roll: Chance in [0, 1).
+    """
+
+    def __init__(
+        self,
+        links: Mapping[str, Link],
+        limits: Limits,
+        health: Health,
+        clock: Callable[[], float],
+        roll: Callable[[], float],
+    ) -> None:
+        self._links = links
+        self._limits = limits
+        self._health = health
+        self._clock = clock
+        self._roll = roll
+
+    async def run(self, plan: Plan, job: Job, record: Record) -> Try:
+        """Race the plan's candidates and return the attempt whose answer goes to the client, at its commit point.
+
+        The caller closes it. Every attempt leaves its row in the record. Raises: Fault, the one to tell the client.
+        """
+        course = _Course(self, plan, job, record)
+        try:
+            return await course.run()
+        except BaseException as error:
+            if course.current is not None:
+                self.close(course.current, Kind.CLIENT_GONE if not isinstance(error, Fault) else error.kind)
+            raise
+
+    def close(self, attempt: Try, kind: Kind | None, detail: str = "") -> None:
+        """End an attempt: `kind` None when its whole answer was delivered."""
+        attempt.close(kind, self._clock(), self._limits, self._health, detail)
+
+
+class _Course:
+    """One race being run."""
+
+    def __init__(self, attempts: Attempts, plan: Plan, job: Job, record: Record) -> None:
+        self._attempts = attempts
+        self._plan = plan
+        self._job = job
+        self._record = record
+        self._race = Race(plan, attempts._roll())
+        self._clock = attempts._clock
+        self._permit: Permit | None = None
+        self._candidate: Candidate | None = None
+        self.current: Try | None = None
+
+    async def run(self) -> Try:
+        commands: list[Command] = [self._race.start(self._clock())]
+        while True:
+            for command in commands[:-1]:
+                if isinstance(command, Cancel) and self.current is not None:
+                    self._attempts.close(self.current, command.kind)
+            event = await self._obey(commands[-1])
+            if isinstance(event, Try):
+                return event
+            now = self._clock()
+            # A loop's timers are coarser than its clock: the Tick that was waited for is never early.
+            commands = self._race.on(event, max(now, self._race.deadline) if isinstance(event, Tick) else now)
+
+    async def _obey(self, command: Command) -> Event | Try:
+        match command:
+            case Admit():
+                return await self._admit(command)
+            case Open():
+                return await self._open(command.attempt)
+            case Begin():
+                return await self._begin(command.attempt)
+            case Win():
+                assert self.current is not None
+                return self.current
+            case Lose():
+                raise command.fault
+            case Pause() | Cancel():
+                await asyncio.sleep(max(0.0, self._race.deadline - self._clock()))
+                return Tick()
+
+    async def _admit(self, command: Admit) -> Event:
+        candidate = self._candidate = command.candidate
+        backend = candidate.backend
+        if candidate.probe and not self._may_probe(candidate):
+            return Refused(command.attempt, Fault(Kind.BREAKER_OPEN, "no backend can serve this now", retry_after=1.0))
+        link = self._attempts._links[backend.name]
+        answer = await self._attempts._limits.take(self._ask(link))
+        if isinstance(answer, Refusal):
+            detail = f"{link.pool}: {answer.dimension}"
+            fault = Fault(Kind.RATE_LIMITED, "rate limit reached", detail=detail, retry_after=answer.retry_after)
+            self._record.notes.append(f"limited:{link.pool}:{answer.dimension}")
+            return Refused(command.attempt, fault)
+        self._permit = answer
+        return Admitted(command.attempt)
+
+    def _may_probe(self, candidate: Candidate) -> bool:
+        health, name = self._attempts._health, candidate.backend.name
+        if health.probe(name):
+            return True
+        return candidate is self._plan.candidates[-1] and health.last_resort(name)
+
+    def _ask(self, link: Link) -> Ask:
+        request = self._job.request
+        output = min(request.max_tokens or OUTPUT_ESTIMATE, OUTPUT_ESTIMATE)
+        return Ask(link.pool, link.limit, len(request.body) // BYTES_PER_TOKEN, output)
+
+    async def _open(self, number: int) -> Event:
+        assert self._candidate is not None
+        backend = self._candidate.backend
+        row = Attempt(backend, started_at=self._clock())
+        self._record.attempts.append(row)
+        attempt = Try(self._job, self._candidate, self._attempts._links[backend.name], row, self._permit)
+        self.current, self._permit = attempt, None
+        try:
+            await attempt.connect(self._race.deadline, self._clock)
+        except TimeoutError:
+            return Tick()
+        except Fault as fault:
+            return self._failed(number, attempt, fault)
+        return Connected(number)
+
+    async def _begin(self, number: int) -> Event:
+        attempt = self.current
+        assert attempt is not None
+        try:
+            await attempt.begin(self._race.deadline, self._clock)
+        except TimeoutError:
+            return Tick()
+        except Fault as fault:
+            return self._failed(number, attempt, fault)
+        return Committed(number)
+
+    def _failed(self, number: int, attempt: Try, fault: Fault) -> Failed:
+        if fault.kind is Kind.PROVIDER_RATE_LIMITED and fault.retry_after:
+            self._attempts._limits.cool(attempt.link.pool, fault.retry_after)
+        self._attempts.close(attempt, fault.kind, fault.detail)
+        return Failed(number, fault, attempt.sent)

@@ -1,0 +1,198 @@
+"""One attempt at one backend: connect, send, read up to the commit point; later chunks come through `read`.
+
+It never decides what follows a failure (that is the race) and never talks to the client. Every way out goes through
+`close`, which gives the connection back or aborts it, settles the permit and tells the breaker, exactly once.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from twospeed.dialects import Dialect, Reader
+from twospeed.errors import MEANING, Fault, Kind
+from twospeed.policy.breaker import Health
+from twospeed.policy.headers import Pair, find, to_provider
+from twospeed.policy.limit import Limit, Limits, Permit
+from twospeed.types import Attempt, Candidate, Exchange, Request, Transport, Usage
+from twospeed.upstream.faults import fault_of_status
+
+ERROR_BODY_LIMIT = 65_536  # bytes of a provider's error answer that are read
+# What the provider never worked on costs no tokens (R20).
+_REFUNDED = frozenset(
+    {Kind.PROVIDER_RATE_LIMITED, Kind.PROVIDER_REFUSED, Kind.PROVIDER_CONFLICT, Kind.UPSTREAM_AUTH_ERROR}
+)
+
+
+class Link(msgspec.Struct):
+    """How one backend is reached: its provider's transport, headers and limits, resolved from the configuration."""
+
+    transport: Transport
+    pool: str  # provider/family, the name its limits are counted under
+    limit: Limit
+    path: str = ""  # put before the dialect's own path
+    headers: tuple[Pair, ...] = ()  # the provider's key among them
+    forward: frozenset[bytes] = frozenset()
+    answer_limit: int = 64_000_000  # bytes
+    account: bool = True  # may be asked for usage on streams
+
+
+class Job(msgspec.Struct):
+    """What every attempt of one request shares."""
+
+    dialect: Dialect
+    request: Request
+    headers: Mapping[bytes, bytes]  # the client's
+    trace: tuple[Pair, ...] = ()  # trace context for the provider
+
+
+class Try:
+    """One attempt under way.
+
+    `held`: bytes read up to the commit point, still owed to the client. `broken`: the stream failed in the very read
+    that held its first content, so it is committed and broken at once.
+    """
+
+    def __init__(self, job: Job, candidate: Candidate, link: Link, row: Attempt, permit: Permit | None) -> None:
+        self.job = job
+        self.candidate = candidate
+        self.link = link
+        self.row = row
+        self.permit = permit
+        self.exchange: Exchange | None = None
+        self.reader: Reader | None = None
+        self.held: Sequence[bytes] = ()
+        self.usage: Usage | None = None
+        self.finish = ""
+        self.broken: Fault | None = None
+        self.sent = False
+        self.closed = False
+
+    @property
+    def status(self) -> int:
+        """The provider's status."""
+        return self.exchange.status if self.exchange else 0
+
+    @property
+    def headers(self) -> Sequence[Pair]:
+        """The provider's response headers, names in lower case."""
+        return self.exchange.headers if self.exchange else ()
+
+    async def connect(self, deadline: float, now: Callable[[], float]) -> None:
+        """Get a connection. Raises: TimeoutError; Fault CONNECT_FAILED, TLS_FAILED."""
+        fresh = self.job.request.stateful  # a used connection may die in a way that leaves doubt (R3)
+        self.exchange = await self.link.transport.connect(deadline, fresh)
+        self.row.connected_at = now()
+        self.row.reused = self.exchange.reused
+
+    async def begin(self, deadline: float, now: Callable[[], float]) -> None:
+        """Send the request and read up to the commit point. Raises: TimeoutError; Fault of any backend kind."""
+        exchange = await self._send(deadline)
+        self.row.status = exchange.status
+        self.row.request_id = (find(exchange.headers, b"x-request-id") or find(exchange.headers, b"request-id")).decode(
+            "latin-1"
+        )[:128]
+        if not 200 <= exchange.status < 300:
+            raise fault_of_status(exchange.status, exchange.headers, await self._error_body(exchange, deadline))
+        if self.job.request.stream:
+            await self._until_content(exchange, deadline)
+        else:
+            await self._whole(exchange, deadline)
+        self.row.first_token_at = now()
+
+    async def _send(self, deadline: float) -> Exchange:
+        job, link = self.job, self.link
+        path = link.path + job.dialect.upstream_path
+        headers = [*link.headers, *job.trace, *to_provider(job.headers, link.forward)]
+        body = job.dialect.encode(job.request, self.candidate.backend.model, link.account)
+        assert self.exchange is not None
+        self.sent = True
+        try:
+            await self.exchange.send(path, headers, body, deadline)
+        except Fault as fault:
+            # A kept-alive connection may be closed by the provider at the moment it is used again: not its fault.
+            if fault.kind is not Kind.RESET or not self.exchange.reused or self.exchange.answered:
+                raise
+            self.exchange.close()
+            self.exchange = await link.transport.connect(deadline, True)
+            await self.exchange.send(path, headers, body, deadline)
+        return self.exchange
+
+    async def _until_content(self, exchange: Exchange, deadline: float) -> None:
+        if not find(exchange.headers, b"content-type").lower().startswith(b"text/event-stream"):
+            raise Fault(Kind.BAD_ANSWER, detail="a stream was asked for, the content type is not text/event-stream")
+        reader = self.reader = self.job.dialect.reader(self.job.request)
+        held: list[bytes] = []
+        while not (reader.committed or reader.ended):
+            data = await exchange.read(deadline)
+            try:
+                held.append(reader.feed(data) if data else reader.end())
+            except Fault as fault:
+                if not reader.committed:
+                    raise
+                self.broken = fault
+            if not data:
+                break
+        self.held = held
+
+    async def _whole(self, exchange: Exchange, deadline: float) -> None:
+        body = await self._read_all(exchange, deadline, self.link.answer_limit)
+        answer = self.job.dialect.answer(body)
+        self.held, self.usage, self.finish = (body,), answer.usage, answer.finish
+
+    async def _error_body(self, exchange: Exchange, deadline: float) -> bytes:
+        try:
+            return await self._read_all(exchange, deadline, ERROR_BODY_LIMIT)
+        except Fault:
+            return b""  # the status alone says enough
+
+    async def _read_all(self, exchange: Exchange, deadline: float, limit: int) -> bytes:
+        data = await exchange.read(deadline)
+        parts, size = [data], len(data)
+        while data:
+            data = await exchange.read(deadline)
+            parts.append(data)
+            size += len(data)
+            if size > limit:
+                raise Fault(Kind.ANSWER_TOO_LARGE, detail=f"answer beyond {limit} bytes")
+        return parts[0] if len(parts) == 2 else b"".join(parts)
+
+    async def read(self, deadline: float) -> bytes:
+        """Return the next body bytes after the commit point, b"" at the end. Raises: TimeoutError; Fault."""
+        assert self.exchange is not None
+        return await self.exchange.read(deadline)
+
+    def close(self, kind: Kind | None, now: float, limits: Limits, health: Health, detail: str = "") -> None:
+        """End the attempt: `kind` None for a whole answer. Safe to call again; only the first call counts."""
+        if self.closed:
+            return
+        self.closed = True
+        if self.exchange is not None:
+            self.exchange.close()
+        row = self.row
+        row.ended_at, row.kind, row.detail = now, kind, detail
+        self._settle(kind, limits)
+        if kind is None:
+            waited = row.first_token_at - row.started_at if row.first_token_at is not None else None
+            health.succeeded(row.backend.name, waited)
+        elif MEANING[kind].trips:
+            health.failed(row.backend.name, kind)
+        elif self.candidate.probe:
+            health.released(row.backend.name)
+
+    def _settle(self, kind: Kind | None, limits: Limits) -> None:
+        if self.permit is None:
+            return
+        if not self.sent or kind in _REFUNDED:
+            limits.refund(self.permit)
+            return
+        usage = self.usage or (self.reader.usage if self.reader else None)
+        if usage is None:
+            usage = self.estimate()
+        self.usage = usage
+        limits.settle(self.permit, usage.input_tokens, usage.output_tokens)
+
+    def estimate(self) -> Usage:
+        """What was used where the provider never said: the input estimate, and one token per content event."""
+        reader = self.reader
+        asked = self.permit.ask.input_tokens if self.permit else 0
+        return Usage(asked, max(reader.output_events, reader.output_bytes // 64) if reader else 0, estimated=True)
