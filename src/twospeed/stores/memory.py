@@ -1,0 +1,193 @@
+"""What one process remembers by itself: limits, breakers, and which backend a session was served by.
+
+Drives the pure maths of `policy` with a clock and a source of chance. Nothing here waits, so the event loop makes each
+step atomic.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+import msgspec
+
+from twospeed.errors import Kind
+from twospeed.policy.breaker import Breaker, Signal, State, Status, recent, step
+from twospeed.policy.limit import CELLS, LEASE, Ask, Leases, Level, Limit, Meter, Permit, Refusal, levels
+
+Clock = Callable[[], float]
+
+
+class _Pool(msgspec.Struct, gc=False):
+    meter: Meter
+    leases: Leases
+    limit: Limit  # of the latest ask
+
+
+class MemoryLimits:
+    """`Limits` of one process.
+
+    Args:
+        clock: Seconds; never decreasing.
+        lease: Seconds a concurrency slot outlives the last sign of life of its owner.
+    """
+
+    def __init__(self, clock: Clock, lease: float = LEASE) -> None:
+        self._clock = clock
+        self._lease = lease
+        self._pools: dict[str, _Pool] = {}
+        self._taken = 0
+
+    async def take(self, ask: Ask) -> Permit | Refusal:
+        """Admit to all dimensions of the pool or to none. Never waits."""
+        return self.take_now(ask)
+
+    def take_now(self, ask: Ask) -> Permit | Refusal:
+        """Do what `take` does, for callers that cannot await."""
+        now = self._clock()
+        limit = ask.limit
+        pool = self._pools.get(ask.pool)
+        if pool is None:
+            pool = self._pools[ask.pool] = _Pool(Meter([0] * CELLS), Leases(self._lease), limit)
+        pool.limit = limit
+        most = limit.concurrency
+        busy = 0 if most is None else pool.leases.busy(now, most)
+        refusal = pool.meter.take(ask, busy, now)
+        if refusal is not None:
+            return refusal
+        self._taken += 1
+        permit = Permit(str(self._taken), ask, now)
+        if most is not None:
+            pool.leases.begin(permit.id, now)
+        return permit
+
+    def settle(self, permit: Permit, input_tokens: int, output_tokens: int) -> None:
+        """Replace the estimate by what was used and end the slot; a second call is ignored."""
+        pool = self._finish(permit)
+        if pool is not None:
+            pool.meter.settle(permit, input_tokens, output_tokens, self._clock())
+
+    def refund(self, permit: Permit) -> None:
+        """Give everything back; ignored after `settle` or `refund`."""
+        pool = self._finish(permit)
+        if pool is not None:
+            pool.meter.refund(permit, self._clock())
+
+    def touch(self, permit: Permit) -> None:
+        """Keep the slot of a long request."""
+        pool = self._pools.get(permit.ask.pool)
+        if pool is not None and not permit.settled:
+            pool.leases.touch(permit.id, self._clock())
+
+    def learn(self, pool: str, dimension: str, remaining: int, reset_after: float) -> None:
+        """Correct a pool downwards by the provider's own count; a pool never asked for has nothing to correct."""
+        known = self._pools.get(pool)
+        if known is not None:
+            known.meter.learn(known.limit, dimension, remaining, reset_after, self._clock())
+
+    def cool(self, pool: str, seconds: float) -> None:
+        """Silence a pool."""
+        known = self._pools.get(pool)
+        if known is None:
+            known = self._pools[pool] = _Pool(Meter([0] * CELLS), Leases(self._lease), Limit())
+        known.meter.cool(seconds, self._clock())
+
+    def usage(self) -> list[Level]:
+        """Say how full each limited dimension of each pool is."""
+        now = self._clock()
+        found: list[Level] = []
+        for name, pool in self._pools.items():
+            found += levels(name, pool.limit, pool.meter, pool.leases.busy(now, 0), now)
+        return found
+
+    def _finish(self, permit: Permit) -> _Pool | None:
+        if permit.settled:
+            return None
+        permit.settled = True
+        pool = self._pools.get(permit.ask.pool)
+        if pool is not None and permit.ask.limit.concurrency is not None:
+            pool.leases.end(permit.id)
+        return pool
+
+
+class MemoryHealth:
+    """`Health` of one process: a breaker per backend and its recent time to first token."""
+
+    def __init__(self, settings: Breaker, clock: Clock, roll: Callable[[], float]) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._roll = roll
+        self._states: dict[str, State] = {}
+        self._first_token: dict[str, float] = {}
+
+    def usable(self, backend: str) -> bool:
+        """Say whether the breaker is closed."""
+        state = self._states.get(backend)
+        return state is None or state.status is Status.CLOSED
+
+    def probe(self, backend: str) -> bool:
+        """Claim the one probe; False while it must not be or is taken."""
+        return self._claim(backend, Signal.PROBE)
+
+    def last_resort(self, backend: str) -> bool:
+        """Claim the one try per second that even an open breaker allows when nothing else is left."""
+        return self._claim(backend, Signal.LAST_RESORT)
+
+    def succeeded(self, backend: str, first_token: float | None) -> None:
+        """Count a success."""
+        self._signal(backend, Signal.SUCCESS)
+        if first_token is not None:
+            self._first_token[backend] = recent(self._first_token.get(backend), first_token)
+
+    def failed(self, backend: str, kind: Kind) -> None:
+        """Count a failure."""
+        self._signal(backend, Signal.FAILURE)
+
+    def released(self, backend: str) -> None:
+        """Give back a probe that ended without a verdict on the backend."""
+        self._signal(backend, Signal.RELEASE)
+
+    def first_token(self, backend: str) -> float | None:
+        """Return the recent time to first token in seconds."""
+        return self._first_token.get(backend)
+
+    def states(self) -> dict[str, Status]:
+        """Return the status of every backend ever tried."""
+        return {backend: state.status for backend, state in self._states.items()}
+
+    def _signal(self, backend: str, signal: Signal) -> tuple[State, State]:
+        before = self._states.get(backend, _UNTRIED)
+        roll = 0.0 if signal is Signal.SUCCESS else self._roll()
+        after = step(self._settings, before, signal, self._clock(), roll)
+        self._states[backend] = after
+        return before, after
+
+    def _claim(self, backend: str, signal: Signal) -> bool:
+        before, after = self._signal(backend, signal)
+        return after is not before or before.status is Status.CLOSED
+
+
+_UNTRIED = State()
+
+
+class MemoryAffinity:
+    """`Affinity` of one process: the latest `size` sessions, each for `ttl` seconds after it was last served."""
+
+    def __init__(self, clock: Clock, ttl: float, size: int) -> None:
+        self._clock = clock
+        self._ttl = ttl
+        self._size = size
+        self._served: OrderedDict[str, tuple[str, float]] = OrderedDict()  # least recently used first
+
+    def get(self, session: str) -> str | None:
+        """Return the backend that served the session last."""
+        served = self._served.pop(session, None)
+        if served is None or served[1] <= self._clock():
+            return None
+        self._served[session] = served
+        return served[0]
+
+    def put(self, session: str, backend: str) -> None:
+        """Note that `backend` served the session just now."""
+        self._served.pop(session, None)
+        self._served[session] = (backend, self._clock() + self._ttl)
+        if len(self._served) > self._size:
+            self._served.popitem(last=False)
