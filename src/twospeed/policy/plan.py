@@ -14,7 +14,7 @@ from twospeed.policy.affinity import Affinity
 from twospeed.policy.breaker import Health
 from twospeed.policy.rank import Ordering, Rank
 from twospeed.policy.rank.ordered import Rank as Ordered
-from twospeed.types import Backend, Candidate, Plan, Settings, Tier, Timeouts
+from twospeed.types import Backend, Candidate, Plan, Request, Settings, Tier, Timeouts, Verdict
 from twospeed.units import PositiveDuration
 
 AUTO = "auto"
@@ -103,14 +103,32 @@ class Planner:
         self._health = health
         self._affinity = affinity
         self._candidates: dict[tuple[str, Tier, bool], Candidate] = {}
+        # Callers and routes both come from the configuration, so this is bounded by it.
+        self._reach: dict[tuple[str, Tier, tuple[Backend, ...]], tuple[Backend, ...]] = {}
 
-    def reachable(self, tier: Tier, route: Route, caller: Caller) -> tuple[Backend, ...]:
-        """Return the backends of a route in a tier that this caller may be sent to, in written order."""
-        backends = route.backends or self._lanes[tier].backends
-        return tuple(backend for backend in backends if caller.may_use(*self._names[backend.name]))
+    def within_reach(self, verdict: Verdict, route: Route, caller: Caller) -> tuple[Verdict, Sequence[Backend]]:
+        """Return the backends this caller may be sent to, in written order; () when there are none.
+
+        A classified request whose caller may use only the other tier goes there.
+        """
+        backends = self._reachable(verdict.tier, route, caller)
+        if backends or route.tier is not None:
+            return verdict, backends
+        other: Tier = "deep" if verdict.tier == "fast" else "fast"
+        moved = Verdict(other, (f"key:{other}_only", *verdict.reasons), verdict.score, verdict.gain)
+        return moved, self._reachable(other, route, caller)
+
+    def _reachable(self, tier: Tier, route: Route, caller: Caller) -> tuple[Backend, ...]:
+        key = (caller.name, tier, route.backends)
+        known = self._reach.get(key)
+        if known is None:
+            backends = route.backends or self._lanes[tier].backends
+            known = tuple(backend for backend in backends if caller.may_use(*self._names[backend.name]))
+            self._reach[key] = known
+        return known
 
     def plan(
-        self, tier: Tier, backends: Sequence[Backend], session: str, needs: Needs, stream: bool, now: float
+        self, tier: Tier, backends: Sequence[Backend], session: str, needs: Needs, request: Request, now: float
     ) -> Plan:
         """Order the backends for one request.
 
@@ -123,7 +141,7 @@ class Planner:
             order = self._ordered(lane, order, session, tier)
         known = {backend.name: backend for backend in backends}
         candidates = tuple(self._candidate(known[name], tier, lane) for name in order)
-        return Plan(tier, candidates, now + lane.timeouts.total, stream)
+        return Plan(tier, candidates, now + lane.timeouts.total, request.stream, not request.stateful)
 
     def bind(self, tier: Tier, session: str, backend: str) -> None:
         """Remember which backend served a session; a transient failure of its own backend does not rebind it."""

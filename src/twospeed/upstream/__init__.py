@@ -55,6 +55,8 @@ class OpenAiProvider(Common):
     """Names of client headers passed on to this provider beyond the built-in allow-list."""
     answer_limit: Size = 64_000_000
     """Largest unstreamed answer accepted."""
+    stream_usage: bool = True
+    """Whether it understands stream_options.include_usage; without it, tokens of streams are estimated."""
     connections: PositiveCount = 1_000
     """Connections open at once at most."""
     keep_alive: PositiveDuration = 20.0

@@ -1,0 +1,89 @@
+"""The `twospeed` command: one function per command, imported only when it is called, so that each starts fast.
+
+Exit codes: 0 ok, 1 failed, 2 wrong usage or invalid configuration; more where a command says so.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+OK, FAILED, MISUSED = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    options = parser().parse_args(arguments)
+    run = getattr(import_module(f"twospeed.cli.{options.module}"), options.run)
+    try:
+        code: int = run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        sys.stdout = None  # the reader has gone, as `| head` does; nothing to tell it
+        return OK
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def parser() -> argparse.ArgumentParser:
+    """Build the parser of all commands."""
+    top = argparse.ArgumentParser(prog="twospeed", description="A two-tier model router for coding traffic.")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    _serve(commands)
+    _simulate(commands)
+    _validate(commands)
+    _explain(commands)
+    command(
+        commands, "classify", "check", "classify", "read requests as JSON lines, print a verdict for each"
+    ).add_argument("--config", metavar="F", help="take the classify block of this file; default: as shipped")
+    command(commands, "schema", "check", "schema", "print the JSON Schema of the config file")
+    command(commands, "version", "check", "version", "print the version and what it speaks")
+    return top
+
+
+def command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, module: str, run: str, text: str
+) -> argparse.ArgumentParser:
+    """Add one command that is run by `twospeed.cli.<module>.<run>`."""
+    added = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    added.set_defaults(module=module, run=run)
+    return added
+
+
+def _serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    serve = command(commands, "serve", "serve", "serve", "serve the config file")
+    serve.add_argument(
+        "--config", metavar="F", default="config/quickstart.yaml", help="default: config/quickstart.yaml"
+    )
+    serve.add_argument("--port", type=_port, metavar="N", help="instead of listen.port; 0 takes a free one")
+    serve.add_argument("--log", choices=("text", "json", "off"), help="instead of telemetry.log.format")
+
+
+def _simulate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    simulate = command(commands, "simulate", "serve", "simulate", "serve a simulated provider over a real socket")
+    simulate.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
+    simulate.add_argument("--port", type=_port, metavar="N", default=8090, help="default: 8090; 0 takes a free one")
+    simulate.add_argument("--config", metavar="F", help="take the settings of a simulated provider from this file")
+    simulate.add_argument("--provider", metavar="NAME", help="which one; default: the first simulated one of F")
+
+
+def _validate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    validate = command(commands, "validate", "check", "validate", "say everything that is wrong with a config file")
+    validate.add_argument("file", metavar="F")
+    validate.add_argument("--format", choices=("text", "json", "github"), default="text")
+
+
+def _explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    explain = command(commands, "explain", "check", "explain", "say where a request would go, and why")
+    explain.add_argument("file", metavar="F")
+    explain.add_argument("request", metavar="REQUEST.json", help="a request body; - reads standard input")
+    explain.add_argument("--header", metavar="NAME:VALUE", action="append", default=[], help="a request header")
+    explain.add_argument("--json", action="store_true", help="for machines")
+
+
+def _port(text: str) -> int:
+    number = int(text) if text.isdigit() else -1
+    if not 0 <= number <= 65_535:
+        raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {text!r}")
+    return number

@@ -1,0 +1,122 @@
+"""The data listener's endpoints: path -> dialect, key -> caller, then the proxy tells the story.
+
+Who may call and where a path leads is settled when the head is there, before the body is read (R27). A request keeps
+the snapshot it began with, whatever is reloaded meanwhile (R25).
+"""
+
+import json
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from twospeed.dialects import Dialect, Refusal
+from twospeed.edge.http import Call, Head, Reply
+from twospeed.errors import Fault, Kind
+from twospeed.policy.access import Caller
+from twospeed.proxy import Call as Inbound
+from twospeed.proxy import unknown_model
+from twospeed.runtime import Runtime
+
+Step = Callable[[Call, Reply], Awaitable[None] | None]
+JSON = (b"content-type", b"application/json")
+_VERSIONS = ("", "/v1")
+
+
+class Api:
+    """The `App` behind the data listener. `runtime` may be swapped between requests."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.draining = False
+        self._posts: dict[str, Dialect] = {}
+        self._default: Dialect = runtime.dialects["openai_chat"]
+        for dialect in runtime.dialects.values():
+            for path in dialect.paths:
+                self._posts.update({version + path: dialect for version in _VERSIONS})
+
+    def admit(self, head: Head) -> Refusal | None:
+        """Settle path, method and caller; leaves the step to run in `head.context`."""
+        try:
+            head.context = self._step(head)
+        except Fault as fault:
+            return self.refuse(head, fault)
+        return None
+
+    async def serve(self, call: Call, reply: Reply) -> None:
+        """Run what `admit` settled."""
+        step: Step = call.head.context
+        waiting = step(call, reply)
+        if waiting is not None:
+            await waiting
+
+    def refuse(self, head: Head | None, fault: Fault) -> Refusal:
+        """Say a fault in the dialect of the path, or as OpenAI does where there is none."""
+        dialect = self._posts.get(head.path, self._default) if head else self._default
+        refusal = dialect.refuse(fault)
+        extra: tuple[tuple[bytes, bytes], ...] = ((b"x-request-id", self.runtime.new_id().encode()),)
+        if fault.kind is Kind.METHOD_NOT_ALLOWED:
+            extra += ((b"allow", b"POST" if head and head.path in self._posts else b"GET"),)
+        if fault.kind is Kind.UPGRADE_REFUSED:
+            extra += ((b"upgrade", b"HTTP/1.1"),)
+        return Refusal(refusal.status, (*refusal.headers, *extra), refusal.body)
+
+    def _step(self, head: Head) -> Step:
+        dialect = self._posts.get(head.path)
+        if head.method == "POST" and dialect is not None and b"upgrade" not in head.headers:
+            return partial(self._ask, dialect, self._caller(head), self.runtime)
+        return self._other(head, known=dialect is not None)
+
+    def _other(self, head: Head, known: bool) -> Step:
+        """Everything but asking a model."""
+        path = head.path
+        if path in ("/healthz", "/readyz"):
+            self._only(head, "GET", "HEAD")
+            return self._ready if path == "/readyz" else self._alive
+        caller = self._caller(head)
+        if b"upgrade" in head.headers:
+            raise Fault(Kind.UPGRADE_REFUSED, "this server speaks plain HTTP here; send the request as POST")
+        if known:
+            self._only(head, "POST")
+        models = path.removeprefix("/v1")
+        if models == "/models" or models.startswith("/models/"):
+            self._only(head, "GET", "HEAD")
+            return partial(self._models, caller, models.removeprefix("/models").removeprefix("/"))
+        raise Fault(Kind.NOT_FOUND, f"there is no {head.method} {path[:200]} here")
+
+    def _caller(self, head: Head) -> Caller:
+        caller = self.runtime.callers.identify(head.headers)
+        if caller is None:
+            raise Fault(Kind.UNAUTHORIZED, "the API key is missing or not known here")
+        return caller
+
+    def _only(self, head: Head, *methods: str) -> None:
+        if head.method not in methods:
+            raise Fault(Kind.METHOD_NOT_ALLOWED, f"{head.path[:200]} answers {' and '.join(methods)} only")
+
+    def _ask(self, dialect: Dialect, caller: Caller, runtime: Runtime, call: Call, reply: Reply) -> Awaitable[None]:
+        head = call.head
+        inbound = Inbound(dialect, head.path, caller, head.headers, call.body, call.received_at)
+        return runtime.proxy.handle(inbound, reply)
+
+    def _alive(self, call: Call, reply: Reply) -> None:
+        reply.send(200, (JSON,), b'{"status":"alive"}')
+
+    def _ready(self, call: Call, reply: Reply) -> None:
+        if self.draining:
+            reply.send(503, (JSON, (b"retry-after", b"1")), b'{"status":"draining"}')
+        else:
+            reply.send(200, (JSON,), b'{"status":"ready"}')
+
+    def _models(self, caller: Caller, name: str, call: Call, reply: Reply) -> None:
+        listed = {model: _model(model) for model in self.runtime.proxy.catalogue.listing(caller)}
+        extra = (JSON, (b"x-request-id", self.runtime.new_id().encode()))
+        if not name:
+            reply.send(200, extra, json.dumps({"object": "list", "data": list(listed.values())}).encode())
+        elif name in listed:
+            reply.send(200, extra, json.dumps(listed[name]).encode())
+        else:
+            refusal = self.refuse(call.head, unknown_model(name))
+            reply.send(refusal.status, refusal.headers, refusal.body)
+
+
+def _model(name: str) -> dict[str, object]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "twospeed"}

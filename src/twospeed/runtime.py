@@ -1,0 +1,122 @@
+"""Config -> built, wired parts. One Runtime is one configuration snapshot; a reload builds the next one whole.
+
+What must outlive a snapshot (limits, breakers, affinity) is kept in `Memory` and handed on.
+"""
+
+import os
+import random
+import time
+from collections.abc import Sequence
+
+import msgspec
+
+from twospeed.config import Loaded
+from twospeed.dialects import Dialect, discover
+from twospeed.policy.access import Caller, Callers
+from twospeed.policy.affinity import Affinity
+from twospeed.policy.breaker import Breaker, Health
+from twospeed.policy.classify import Classifier
+from twospeed.policy.limit import Limit, Limits
+from twospeed.policy.plan import Planner
+from twospeed.proxy import Proxy
+from twospeed.stores.memory import MemoryAffinity, MemoryHealth, MemoryLimits
+from twospeed.types import Backend, Sink, Transport
+from twospeed.upstream import OpenAiProvider, Provider
+from twospeed.upstream.attempt import Attempts
+from twospeed.upstream.client import Link
+from twospeed.upstream.http import HttpTransport
+from twospeed.upstream.simulated import SimulatedTransport
+
+AFFINITY_TTL = 3_600.0  # seconds a session is remembered after it was last served
+AFFINITY_SESSIONS = 100_000
+NO_LIMIT = Limit()
+clock = time.monotonic
+
+
+class Memory(msgspec.Struct):
+    """State that outlives a configuration snapshot."""
+
+    limits: Limits
+    health: Health
+    affinity: Affinity
+
+
+def remember(breaker: Breaker) -> Memory:
+    """Open the store of a process that shares nothing."""
+    return Memory(
+        MemoryLimits(clock),
+        MemoryHealth(breaker, clock, random.random),
+        MemoryAffinity(clock, AFFINITY_TTL, AFFINITY_SESSIONS),
+    )
+
+
+class Runtime:
+    """The wired parts of one snapshot."""
+
+    def __init__(self, loaded: Loaded, memory: Memory, sinks: Sequence[Sink]) -> None:
+        self.loaded = loaded
+        self.memory = memory
+        self.dialects: dict[str, Dialect] = discover()
+        self.callers = callers(loaded)
+        self.catalogue = loaded.catalogue
+        self.transports = transports(loaded)
+        links = {name: self._link(backend) for name, backend in self.catalogue.backends.items()}
+        names = {name: self.catalogue.names_of(backend) for name, backend in self.catalogue.backends.items()}
+        self.proxy = Proxy(
+            self.catalogue,
+            Planner(self.catalogue.lanes, names, memory.health, memory.affinity),
+            Classifier(loaded.config.classify),
+            Attempts(links, memory.limits, memory.health, clock, random.random),
+            sinks,
+            clock,
+            time.time,
+            self.new_id,
+        )
+
+    @staticmethod
+    def new_id() -> str:
+        """Make a request id that is unique without asking anyone."""
+        return "req_" + os.urandom(12).hex()
+
+    async def close(self) -> None:
+        """Close idle connections; those in use end with their requests."""
+        for transport in self.transports.values():
+            await transport.close()
+
+    def _link(self, backend: Backend) -> Link:
+        provider = self.loaded.providers[backend.provider]
+        family = backend.family or backend.model
+        limit = provider.limits.get(family) or provider.limits.get("*") or NO_LIMIT
+        link = Link(self.transports[backend.provider], f"{backend.provider}/{family}", limit)
+        if isinstance(provider, OpenAiProvider):
+            link.headers = _headers(provider, self.loaded.provider_keys.get(backend.provider))
+            link.forward = frozenset(name.lower().encode() for name in provider.forward_headers)
+            link.answer_limit, link.account = provider.answer_limit, provider.stream_usage
+        else:
+            link.headers = ((b"content-type", b"application/json"),)
+            link.forward = frozenset({b"x-twospeed-simulate"})
+        return link
+
+
+def transports(loaded: Loaded) -> dict[str, Transport]:
+    """Build how each provider that takes part is reached."""
+    return {name: _transport(name, provider) for name, provider in loaded.providers.items()}
+
+
+def _transport(name: str, provider: Provider) -> Transport:
+    if isinstance(provider, OpenAiProvider):
+        return HttpTransport(provider.base_url, connections=provider.connections, keep_alive=provider.keep_alive)
+    return SimulatedTransport(name, provider.simulate)
+
+
+def _headers(provider: OpenAiProvider, key: str | None) -> tuple[tuple[bytes, bytes], ...]:
+    own = {name.lower().encode(): value.encode() for name, value in provider.headers.items()}
+    fixed = {b"content-type": b"application/json", b"accept-encoding": b"identity"}
+    if key is not None:
+        fixed[b"authorization"] = b"Bearer " + key.encode()
+    return tuple({**fixed, **own}.items())
+
+
+def callers(loaded: Loaded) -> Callers:
+    """Resolve the callers. A key that may use `auto` and names nothing else may be routed to either tier."""
+    return Callers([Caller(name, digest, models) for name, digest, models in loaded.callers])

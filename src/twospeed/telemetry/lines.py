@@ -1,0 +1,123 @@
+"""The request log: one line per finished request, made from its record, in words or as JSON.
+
+Records are kept and written in batches by `flush`, off the request's path; the runtime calls it a few times a second
+and once at the end. Values that come from clients are escaped, so that nobody can forge a line (R34).
+"""
+
+import json
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from twospeed.types import Attempt, Record
+
+WAITING = 10_000  # records kept at most between flushes; beyond, the oldest are dropped and counted
+
+
+class RequestLog:
+    """A Sink. `write` takes finished text, ending in a newline."""
+
+    def __init__(self, render: Callable[[Record], str], write: Callable[[str], object]) -> None:
+        self._render = render
+        self._write = write
+        self._waiting: deque[Record] = deque(maxlen=WAITING)
+        self.dropped = 0
+
+    def __call__(self, record: Record) -> None:
+        """Keep a finished record for the next flush."""
+        if len(self._waiting) == WAITING:
+            self.dropped += 1
+        self._waiting.append(record)
+
+    def flush(self) -> None:
+        """Write what is waiting."""
+        if self._waiting:
+            records, self._waiting = self._waiting, deque(maxlen=WAITING)
+            self._write("".join([self._render(record) for record in records]))
+
+
+def text_line(record: Record) -> str:
+    """Render a record for people.
+
+    The columns: time, status, endpoint, tier, backend, total and first-token milliseconds, tokens in/out, why, and
+    for each attempt that failed what happened to it.
+    """
+    took = (record.ended_at - record.started_at) * 1_000
+    first = f" first={(record.committed_at - record.started_at) * 1_000:.0f}ms" if record.committed_at else ""
+    usage = record.usage
+    tokens = f" tokens={usage.input_tokens}/{usage.output_tokens}{'~' if usage.estimated else ''}" if usage else ""
+    tries = "".join(f" {_short(attempt)}" for attempt in record.attempts if attempt.kind)
+    fault = f" fault={record.fault.value}" if record.fault else ""
+    why = ",".join(record.reasons[:3])
+    return _plain(
+        f"{record.id[:12]} {record.status or '-'} {record.endpoint} {record.tier or '-'} {record.backend or '-'}"
+        f" {took:.1f}ms{first}{tokens} caller={record.caller} model={record.requested_model} why={why}{tries}{fault}"
+    )
+
+
+def json_line(record: Record) -> str:
+    """Render a record for machines: one JSON object per line, seconds and tokens as numbers."""
+    row: dict[str, Any] = {
+        "ts": round(record.started_wall, 6),
+        "id": record.id,
+        "endpoint": record.endpoint,
+        "dialect": record.dialect,
+        "caller": record.caller,
+        "session": record.session,
+        "session_source": record.session_source,
+        "client": record.client,
+        "model": record.requested_model,
+        "stream": record.stream,
+        "tier": record.tier,
+        "reasons": record.reasons,
+        "score": record.score,
+        "backend": record.backend,
+        "status": record.status,
+        "fault": record.fault,
+        "fault_detail": record.fault_detail,
+        "finish": record.finish,
+        "duration": round(record.ended_at - record.started_at, 6),
+        "first_token": round(record.committed_at - record.started_at, 6) if record.committed_at else None,
+        "bytes_in": record.bytes_in,
+        "bytes_out": record.bytes_out,
+        "usage": _usage(record),
+        "notes": record.notes,
+        "attempts": [_attempt(record, attempt) for attempt in record.attempts],
+    }
+    return json.dumps(row, ensure_ascii=True, separators=(",", ":")) + "\n"
+
+
+def _usage(record: Record) -> dict[str, Any] | None:
+    usage = record.usage
+    if usage is None:
+        return None
+    return {name: getattr(usage, name) for name in usage.__struct_fields__}
+
+
+def _attempt(record: Record, attempt: Attempt) -> dict[str, Any]:
+    def since_start(at: float | None) -> float | None:
+        return None if at is None else round(at - record.started_at, 6)
+
+    return {
+        "backend": attempt.backend.name,
+        "status": attempt.status,
+        "kind": attempt.kind,
+        "detail": attempt.detail,
+        "started": since_start(attempt.started_at),
+        "connected": since_start(attempt.connected_at),
+        "first_token": since_start(attempt.first_token_at),
+        "ended": since_start(attempt.ended_at),
+        "reused": attempt.reused,
+        "request_id": attempt.request_id,
+    }
+
+
+def _short(attempt: Attempt) -> str:
+    return f"[{attempt.backend.name} {attempt.kind.value if attempt.kind else 'ok'}]"
+
+
+def _plain(line: str) -> str:
+    """Escape what could start a new line or colour a terminal."""
+    if line.isprintable():
+        return line + "\n"
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in line) + "\n"
