@@ -1,0 +1,149 @@
+"""Decide the tier of one request: constraints first, then marks, then where an agent run stands, then the score.
+
+Constraints (window, images) hold whatever the score says. Everything else is judged anew for each call, so that a
+session goes up when its run is in trouble and comes down again afterwards.
+"""
+
+from typing import Literal, NamedTuple
+
+from pydantic import Field, model_validator
+
+from twospeed.policy import marks
+from twospeed.policy.features import measure
+from twospeed.policy.instruction import separate
+from twospeed.policy.learned import Learned, load
+from twospeed.policy.stage import Stage, stage
+from twospeed.types import Conversation, Settings, Tier, Verdict
+from twospeed.units import Fraction, PositiveCount
+
+BYTES_PER_TOKEN = 3.6  # of code and JSON escapes, on the careful side
+_HIGH = frozenset(("high", "xhigh", "max"))
+_LOW = frozenset(("none", "minimal", "low"))
+_COMPLETIONS = ("completions", "fim/completions", "beta/completions")
+
+
+class Target(Settings):
+    """`classify.target`: where the line between the tiers is drawn; give one, or none for the line the model advises."""
+
+    threshold: Fraction | None = None
+    """Deep from this score on."""
+    deep_share: Fraction | None = None
+    """Share of the traffic the model was calibrated on that goes deep."""
+    quality: Fraction | None = None
+    """Part of the quality gap between the tiers to recover, with as little deep traffic as that takes."""
+
+    @model_validator(mode="after")
+    def _one(self) -> "Target":
+        if sum(v is not None for v in (self.threshold, self.deep_share, self.quality)) > 1:
+            raise ValueError("give one of threshold, deep_share and quality")
+        return self
+
+
+class LowConfidence(Settings):
+    """`classify.low_confidence`: what to do with scores close to the line."""
+
+    band: Fraction
+    """Half width of the band around the line."""
+    tier: Literal["fast", "deep"] = "deep"
+    """Where such requests go."""
+
+
+class Classify(Settings):
+    """`classify`: how `model: auto` chooses a tier."""
+
+    fast_context: PositiveCount = 128_000
+    """Tokens the fast tier can read; larger requests go deep."""
+    fast_images: bool = False
+    """The fast tier can read images; else requests with images go deep."""
+    effort: bool = True
+    """A high reasoning effort asked for by the client means deep; a low one leans fast."""
+    target: Target = Field(default_factory=Target)
+    """Where the line between the tiers is drawn."""
+    low_confidence: LowConfidence | None = None
+    """What to do close to the line; absent: nothing special."""
+    effort_lean: Fraction = 0.15
+    """How far a low effort moves the line up."""
+
+
+class _Ruling(NamedTuple):
+    tier: Tier
+    reason: str
+    score: float
+
+
+class Classifier:
+    """Decides requests. Loads its weights once; keeps nothing between requests."""
+
+    def __init__(self, settings: Classify, learned: Learned | None = None) -> None:
+        self.settings = settings
+        self.learned = learned or load()
+        self.line = _line(settings.target, self.learned)
+
+    def classify(self, conversation: Conversation) -> Verdict:
+        """Return the tier with its reasons, most decisive first."""
+        facts = stage(conversation)
+        constraint = self._constraint(conversation)
+        if constraint:
+            return Verdict("deep", (constraint, *_notes(conversation, facts)), 1.0, 1.0)
+        ask = separate(conversation)
+        system = marks.system_of(conversation)
+        ruling = self._ruling(conversation, facts, system, ask.text)
+        if ruling:
+            gain = 0.0 if ruling.tier == "fast" else None
+            return Verdict(ruling.tier, (ruling.reason, *_notes(conversation, facts)), ruling.score, gain)
+        score, gain = self.learned.score(measure(ask, facts))
+        return self._by_score(conversation, facts, score, gain)
+
+    def _constraint(self, conversation: Conversation) -> str:
+        if conversation.body_bytes > self.settings.fast_context * BYTES_PER_TOKEN:
+            return "context:beyond_fast"
+        if not self.settings.fast_images and marks.has_image(conversation.messages):
+            return "images"
+        return ""
+
+    def _ruling(self, conversation: Conversation, facts: Stage, system: str, text: str) -> _Ruling | None:
+        if conversation.endpoint.removeprefix("/v1").lstrip("/") in _COMPLETIONS:
+            return _Ruling("fast", "completion", 0.01)
+        if marks.side_call(conversation, system, text):
+            return _Ruling("fast", "side_call", 0.02)
+        if self.settings.effort and conversation.effort in _HIGH:
+            return _Ruling("deep", f"effort:{conversation.effort}", 0.98)
+        if marks.plan_mode(conversation, system):
+            return _Ruling("deep", "plan_mode", 0.95)
+        if facts.phase in ("spinning", "failing"):
+            return _Ruling("deep", f"agent:{facts.phase}", 0.95)
+        if marks.read_only_agent(conversation.tools, system):
+            return _Ruling("fast", "sub_agent:read_only", 0.05)
+        return None
+
+    def _by_score(self, conversation: Conversation, facts: Stage, score: float, gain: float) -> Verdict:
+        line, why = self.line, []
+        if self.settings.effort and conversation.effort in _LOW:
+            line += self.settings.effort_lean
+            why.append(f"effort:{conversation.effort}")
+        unsure = self.settings.low_confidence
+        tier: Tier = "deep" if score >= line else "fast"
+        sure = "score:high" if score >= line else "score:low"
+        if unsure is not None and abs(score - line) < unsure.band:
+            tier = unsure.tier
+            sure = "low_confidence"
+        return Verdict(tier, (sure, *why, *_notes(conversation, facts)), score, gain)
+
+
+def _notes(conversation: Conversation, facts: Stage) -> tuple[str, ...]:
+    """Facts worth a word next to the deciding reason."""
+    notes = [] if facts.phase == "none" else [f"agent:{facts.phase}"]
+    if conversation.tools:
+        notes.append(f"tools:{len(conversation.tools)}")
+    return tuple(notes)
+
+
+def _line(target: Target, learned: Learned) -> float:
+    if target.threshold is not None:
+        return target.threshold
+    if target.deep_share is not None:
+        return float(learned.shares[round(100 * (1.0 - target.deep_share))])
+    if target.quality is not None:
+        share = next((k for k, q in enumerate(learned.quality) if q >= target.quality), 100)
+        return float(learned.shares[100 - share])
+    return learned.advised

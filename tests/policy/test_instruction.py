@@ -1,0 +1,96 @@
+"""What is asked is told from what came along, whatever client wrote it down."""
+
+import json
+
+import msgspec
+import pytest
+
+from twospeed.policy.instruction import CODE_CHARS, TEXT_CHARS, divide, looks_like_prose, separate, string_of
+from twospeed.types import Conversation, Message
+
+ASKED = "Make the parser accept trailing commas in argument lists and keep the old error for a leading one."
+FILE = "\n".join(f"def step_{n}(value):\n    return value * {n}" for n in range(120))
+
+
+def conversation(*contents: object) -> Conversation:
+    messages = [Message("user", msgspec.Raw(json.dumps(c).encode())) for c in contents]
+    return Conversation("/v1/chat/completions", messages)
+
+
+CLIENTS = {
+    "plain": ASKED,
+    "file first": f"src/step.py\n```python\n{FILE}\n```\n\n{ASKED}",
+    "file last": f"{ASKED}\n\nsrc/step.py\n```python\n{FILE}\n```",
+    "tagged ask and environment": f"<task>\n{ASKED}\n</task>\n\n<environment_details>\n# Open Tabs\nsrc/step.py\nsrc/a.py\nsrc/b.py\n</environment_details>",
+    "tagged file and ask": f'<file path="src/step.py">\n{FILE}\n</file>\n<query>\n{ASKED}\n</query>',
+    "inline edit": f"File: src/step.py\n```\n{FILE}\n```\n\nInstruction: {ASKED}",
+    "reminder part": [
+        {
+            "type": "text",
+            "text": "<reminder>\nThis is a note that the list of things to do is empty right now.\n</reminder>",
+        },
+        {"type": "text", "text": ASKED},
+    ],
+    "long file first": f"src/step.py\n```python\n{FILE * 12}\n```\n\n{ASKED}",
+}
+
+
+@pytest.mark.parametrize("content", CLIENTS.values(), ids=CLIENTS.keys())
+def test_the_same_ask_is_read_in_every_client(content: object):
+    """The instruction is found whatever a client puts around it."""
+    assert separate(conversation(content)).text.strip() == ASKED
+
+
+def test_code_under_discussion_is_kept():
+    """A block that is no file counts as the code the question is about."""
+    ask = separate(conversation("What does `f(3)` return?\n\n```python\ndef f(x):\n    return x + 1\n```"))
+    assert ask.text.strip() == "What does `f(3)` return?"
+    assert "return x + 1" in ask.code
+
+
+def test_issue_between_tags_is_kept_with_its_lead_in():
+    """A tagged block that the sentence before it speaks of belongs to the instruction."""
+    ask = separate(
+        conversation("Resolve the following issue.\n\n<issue>\nThe cache forgets entries after a fork.\n</issue>")
+    )
+    assert "forgets entries" in ask.text
+    assert "Resolve" in ask.text
+
+
+def test_continue_is_read_with_what_it_continues():
+    """A message that says next to nothing is read together with the one before it."""
+    assert ASKED in separate(conversation(ASKED, "go on")).text
+
+
+def test_completions_ask_nothing_in_words():
+    """An autocompletion has code around the cursor and no instruction."""
+    ask = separate(Conversation("/v1/completions", prompt="def f(", suffix="):\n    pass"))
+    assert ask.text == ""
+    assert ask.code.startswith("def f(")
+
+
+def test_reading_is_bounded():
+    """Of a huge message only a bounded part is kept."""
+    ask = separate(conversation("words and more words " * 40_000))
+    assert len(ask.text) <= TEXT_CHARS + 1
+    assert len(ask.code) <= CODE_CHARS
+
+
+@pytest.mark.parametrize("unit", ['\\"quoted\\" ', "\\n", "é中 ", "\U0001f600", "\\ud83d\\ude00 ", "x", "\\\\ "])
+def test_cutting_never_breaks_a_character(unit: str):
+    """Long contents are cut between characters, never inside an escape."""
+    raw = b'"' + (unit * 9_000).encode() + b'"'
+    string_of(msgspec.Raw(raw)).encode("utf-8")
+
+
+def test_listings_are_no_prose():
+    """Paths and key-value lines are context, sentences are not."""
+    assert looks_like_prose("Please make the build faster than it is today.\nIt takes an hour on my machine.")
+    assert not looks_like_prose("src/a.py\nsrc/b.py\nsrc/c.py\nsrc/d.py")
+
+
+def test_label_before_code_is_no_instruction():
+    """A word such as `Selected:` above a block says nothing."""
+    division = divide("Selected:\n```\nx = 1\n```\n\nInstruction: Rename the variable to something better.")
+    assert division.prose == ["Rename the variable to something better."]
+    assert division.code == ["x = 1"]

@@ -1,0 +1,58 @@
+"""Marks that decide without weighing words."""
+
+import json
+
+import msgspec
+import pytest
+
+from twospeed.policy import marks
+from twospeed.types import Conversation, Message
+
+
+def raw(value: object) -> msgspec.Raw:
+    return msgspec.Raw(json.dumps(value).encode())
+
+
+def said(text: str, **fields: object) -> Conversation:
+    return Conversation("/v1/chat/completions", [Message("user", raw(text))], **fields)  # type: ignore[arg-type]
+
+
+def test_images_are_seen_in_messages_and_in_tool_results():
+    """A screenshot counts wherever it hides."""
+    shot = {"type": "image", "source": {"type": "base64", "data": "aGk="}}
+    assert marks.has_image([Message("user", raw([{"type": "image_url", "image_url": {"url": "data:"}}]))])
+    assert marks.has_image([Message("user", raw([{"type": "tool_result", "content": [shot]}]))])
+    assert not marks.has_image([Message("user", raw([{"type": "text", "text": "an image"}]))])
+
+
+def test_a_title_call_is_a_side_call():
+    """Small, without tools, told to write a title."""
+    system = "You are a title generator. You output ONLY a thread title."
+    assert marks.side_call(said("how do I parse yaml", body_bytes=2500), system, "how do I parse yaml")
+
+
+def test_a_request_with_tools_is_no_side_call():
+    """The main call of an agent is not mistaken for its title call."""
+    assert not marks.side_call(said("x", tools=["bash"], body_bytes=2500), "Summarize what you did at the end.", "x")
+
+
+@pytest.mark.parametrize(
+    "text", ["Plan mode is active. Do not edit.", "# Current Mode\nPLAN MODE", "<mode>plan</mode>"]
+)
+def test_plan_mode_is_seen(text: str):
+    """Plan mode shows in the newest user message."""
+    assert marks.plan_mode(said(text), "")
+
+
+@pytest.mark.parametrize(
+    "text", ["You have left plan mode.", "Write a plan for the model.", "# Current Mode\nACT MODE"]
+)
+def test_other_talk_of_plans_is_not_plan_mode(text: str):
+    """Only a mode that is on counts."""
+    assert not marks.plan_mode(said(text), "")
+
+
+def test_a_read_only_sub_agent_is_seen_by_its_tools():
+    """A search agent has no tool to change anything."""
+    assert marks.read_only_agent(["Glob", "Grep", "Read"], "You are a file search specialist.")
+    assert not marks.read_only_agent(["Glob", "Edit"], "You are a file search specialist.")
