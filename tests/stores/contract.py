@@ -285,11 +285,12 @@ class AffinityContract:
         clock.advance(1)
         assert affinity.get("s") is None
 
-    def test_is_bounded(self, affinity: Affinity):
-        """The number of sessions remembered is bounded, the least recently used goes first."""
+    def test_is_bounded(self, affinity: Affinity, clock: Clock):
+        """The number of sessions remembered is bounded, the one served longest ago goes first."""
         for n in range(SIZE):
             affinity.put(f"s{n}", BACKEND)
-        affinity.get("s0")
+            clock.advance(0.1)
+        affinity.put("s0", BACKEND)
         for n in range(3):
             affinity.put(f"new{n}", BACKEND)
         kept = [n for n in range(SIZE) if affinity.get(f"s{n}")]

@@ -137,22 +137,19 @@ def recent(before: float | None, latest: float) -> float:
     return latest if before is None else before + FIRST_TOKEN_WEIGHT * (latest - before)
 
 
-def _good(settings: Breaker, state: State, now: float, roll: float) -> State:
+def credit(settings: Breaker, state: State, successes: int, now: float) -> State:
+    """Count successes of a closed breaker, as many signals of SUCCESS would."""
     index = int(now * SLICES / settings.window)
     if index != state.index:
         state = _slide(state, index)
+    good = state.good + successes
     return State(
-        Status.CLOSED,
-        state.since,
-        state.until,
-        state.times,
-        0,
-        state.resort_at,
-        index,
-        state.good + 1,
-        state.bad,
-        state.past,
+        Status.CLOSED, state.since, state.until, state.times, 0, state.resort_at, index, good, state.bad, state.past
     )
+
+
+def _good(settings: Breaker, state: State, now: float, roll: float) -> State:
+    return credit(settings, state, 1, now)
 
 
 def _bad(settings: Breaker, state: State, now: float, roll: float) -> State:

@@ -12,7 +12,6 @@ Nothing here keeps time: `now` is seconds on the store's clock and must not decr
 """
 
 from collections import OrderedDict
-from collections.abc import MutableSequence
 from math import ceil
 from typing import NamedTuple, Protocol
 
@@ -29,7 +28,7 @@ LEASE = 300.0  # seconds, R20: how long a slot outlives the last sign of life of
 MOST_TOKENS = 1 << 40  # per request; keeps a provider's nonsense out of 64-bit sums
 BUSY_WAIT = 1.0  # seconds; nobody knows when a request under way ends, so ask again soon
 
-CURSOR, REQUESTS, INPUT, OUTPUT, COOL, RING = 0, 1, 2, 3, 4, 8
+CURSOR, REQUESTS, INPUT, OUTPUT, COOL, MARK, RING = 0, 1, 2, 3, 4, 5, 8
 CELLS = RING + 3 * SPAN
 _MICRO = 1_000_000
 _ROUNDING = 1e-6  # seconds; keeps a wait from ending a hair before the bucket does
@@ -122,13 +121,14 @@ class Meter:
     """The windows and the silence of one pool, in a flat row of integers that may live anywhere.
 
     Row: `int64[CELLS]`: newest bucket, sums of the window (requests, input, output tokens), end of the silence in
-    microseconds, three unused, then SPAN triples (requests, input, output), bucket `b` at `b % SPAN`. All zeros is a pool
-    never used. Tokens per minute are the sum of both kinds, so every limit can be changed while counting goes on.
+    microseconds, the store's own mark, two unused, then SPAN triples (requests, input, output), bucket `b` at `b % SPAN`.
+    All zeros is a pool never used. Tokens per minute are the sum of both kinds, so every limit can be changed while
+    counting goes on.
     """
 
     __slots__ = ("_cells",)
 
-    def __init__(self, cells: MutableSequence[int]) -> None:
+    def __init__(self, cells: list[int] | memoryview) -> None:
         self._cells = cells
 
     def take(self, ask: Ask, busy: int, now: float) -> Refusal | None:
@@ -292,6 +292,9 @@ class Leases:
     def __init__(self, lease: float = LEASE) -> None:
         self._lease = lease
         self._until: OrderedDict[str, float] = OrderedDict()  # in the order in which they lapse
+
+    def __len__(self) -> int:
+        return len(self._until)
 
     def busy(self, now: float, most: int) -> int:
         """Count the requests under way; lapsed ones are looked for only when there seem to be `most` or more."""

@@ -175,15 +175,12 @@ class MemoryAffinity:
         self._clock = clock
         self._ttl = ttl
         self._size = size
-        self._served: OrderedDict[str, tuple[str, float]] = OrderedDict()  # least recently used first
+        self._served: OrderedDict[str, tuple[str, float]] = OrderedDict()  # served longest ago first
 
     def get(self, session: str) -> str | None:
         """Return the backend that served the session last."""
-        served = self._served.pop(session, None)
-        if served is None or served[1] <= self._clock():
-            return None
-        self._served[session] = served
-        return served[0]
+        served = self._served.get(session)
+        return served[0] if served is not None and served[1] > self._clock() else None
 
     def put(self, session: str, backend: str) -> None:
         """Note that `backend` served the session just now."""
