@@ -199,7 +199,7 @@ def text_of(content: msgspec.Raw) -> str:
         found = _decode_content(content)
     except msgspec.ValidationError:
         return ""
-    return found if isinstance(found, str) else "\n".join(part.text or "" for part in found or ())
+    return found if isinstance(found, str) else "\n".join(part.text for part in found or () if part.text)
 
 
 def _instructions(messages: Sequence[Message], first: Sequence[Message]) -> str:

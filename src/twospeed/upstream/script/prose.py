@@ -132,7 +132,7 @@ def answer(chance: Random, topic: Topic, tokens: int) -> list[str]:
         if listing and len(block) > left:
             topic = topic._replace(listings=False)
             continue
-        said += block if len(block) <= left else _filler(left, gap)
+        said += block if len(block) <= left else _filler(left, gap) if left > 1 else ["\n" if said else "Done"]
         gap = "" if listing else " "
     return said
 

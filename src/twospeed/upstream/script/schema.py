@@ -152,8 +152,9 @@ class _Draft:
             names += [other for other in needed if other not in names]
         least = _count(flat.get("minProperties"), ITEMS_CAP)
         names += [name for name in properties if name not in names][: max(0, least - len(names))]
-        stem = sample(str(_dict(flat.get("propertyNames")).get("pattern", "key")))
-        return names + [f"{stem}{n}" for n in range(1, least - len(names) + 1)]
+        pattern = str(_dict(flat.get("propertyNames")).get("pattern", "^key[a-z]+$"))
+        missing = range(max(0, least - len(names)))
+        return names + [sample(pattern, len(sample(pattern)) + n) for n in missing]
 
     def _array(self, flat: Flat, name: str, nth: int, depth: int) -> Any:
         first = _listed(flat.get("prefixItems", []))
@@ -179,13 +180,14 @@ class _Draft:
 
 
 def _fitting(flat: Flat, nth: int, whole: bool) -> float:
-    """Return the first of a few likely numbers that fits; 1 where none does."""
+    """Return the nth of the likely numbers that fit; 1 where none does."""
     low = max(_number(flat.get("minimum"), -inf), _number(flat.get("exclusiveMinimum"), -inf))
     high = min(_number(flat.get("maximum"), inf), _number(flat.get("exclusiveMaximum"), inf))
     step = _number(flat.get("multipleOf"), 1) or 1
     starts = [1, 0, *_multiples(low, step), *_multiples(high, step), low, high, (low + high) / 2]
-    likely = [start + nth * step for start in starts] + [start - nth * step for start in starts]
-    return next((number for number in likely if _fits(number, flat, whole)), 1)
+    likely = (start + sign * n * step for n in range(nth + 1) for sign in (1, -1) for start in starts)
+    fitting = list(dict.fromkeys(number for number in likely if _fits(number, flat, whole))) or [1]
+    return fitting[nth % len(fitting)]
 
 
 def _multiples(bound: float, step: float) -> list[float]:

@@ -1,7 +1,6 @@
 """Short answers that clients ask for beside the conversation: titles, commit messages, the middle of a line of code."""
 
 import re
-from collections.abc import Sequence
 from random import Random
 
 from twospeed.upstream.script import Ask
@@ -32,6 +31,7 @@ STATEMENTS = {
     "rust": ("return None;", "Ok(result)", "items.push(item);", "self.count += 1;"),
     "go": ("return nil", "return result, nil", "items = append(items, item)", "c.count++"),
 }
+PAIRS = {"(": ")", "[": "]"}
 EXPRESSIONS = ("result", "value", "item", "len(items)", "name")
 
 
@@ -82,6 +82,11 @@ def _indent(line: str) -> str:
 
 def _rest(line: str, chance: Random) -> str:
     """Return the rest of a line begun: a value, and the brackets it still lacks."""
-    pairs: Sequence[tuple[str, str]] = (("(", ")"), ("[", "]"))
-    missing = "".join(close * max(0, line.count(opened) - line.count(close)) for opened, close in pairs)
-    return ("" if line.endswith((" ", "(", "[", ".")) else " ") + chance.choice(EXPRESSIONS) + missing
+    missing: list[str] = []
+    for char in line:
+        if char in PAIRS:
+            missing.append(PAIRS[char])
+        elif missing and char == missing[-1]:
+            missing.pop()
+    gap = "" if line.endswith((" ", "(", "[", ".")) else " "
+    return gap + chance.choice(EXPRESSIONS) + "".join(reversed(missing))
