@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 
 from twospeed.errors import Fault, Kind
-from twospeed.upstream.script.answer import Answer, Ending, Timed
+from twospeed.upstream.script.answer import NEVER, Answer, Ending, Timed
 from twospeed.upstream.script.directive import HEADER
 from twospeed.upstream.script.performer import Performer, Turn
 from twospeed.upstream.script.settings import FaultKind, FaultRule, Simulation
@@ -65,7 +65,11 @@ class SimulatedTransport:
 
 
 class SimulatedExchange:
-    """One request and its answer. Instants inside are seconds after `send`, as in the answer's plan."""
+    """One request and its answer. Instants inside are seconds after `send`, as in the answer's plan.
+
+    `length`: bytes that the whole body would have, None for a stream. `ending`: what comes after the last byte. Both
+    hold once `send` has begun.
+    """
 
     __slots__ = (
         "_answer",
@@ -81,7 +85,9 @@ class SimulatedExchange:
         "_turn",
         "_waiter",
         "answered",
+        "ending",
         "headers",
+        "length",
         "reused",
         "status",
     )
@@ -99,6 +105,8 @@ class SimulatedExchange:
         self.status = 0
         self.headers: Sequence[tuple[bytes, bytes]] = ()
         self.reused = self.answered = False
+        self.length: int | None = None
+        self.ending = Ending.WHOLE
 
     async def send(self, path: str, headers: Sequence[tuple[bytes, bytes]], body: bytes, deadline: float) -> None:
         """Take the request and wait for the response head.
@@ -111,6 +119,7 @@ class SimulatedExchange:
         self._transport.served += 1
         orders = next((value.decode("latin-1") for name, value in headers if name == HEADER), "")
         answer = self._answer = self._performer.answer(self._turn, path, orders, body)
+        self.length, self.ending = answer.length, answer.ending
         await self._until(answer.head_at, deadline)
         if not answer.status:
             await self._end(answer, deadline)
@@ -159,9 +168,9 @@ class SimulatedExchange:
 
     async def _end(self, answer: Answer, deadline: float) -> None:
         """Come to the end of the answer: return when it is a proper one."""
-        if answer.ending is Ending.SILENT:
-            await self._until(LONGEST_SLEEP, deadline)
-        elif answer.ending is not Ending.WHOLE:
+        while answer.ending is Ending.SILENT:
+            await self._until(NEVER, deadline)
+        if answer.ending is not Ending.WHOLE:
             self._ended = True
             kind = Kind.RESET if not answer.status and answer.ending is Ending.RESET else KINDS[answer.ending]
             raise Fault(kind, detail=f"simulated: {answer.ending.name.lower()}")
