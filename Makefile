@@ -24,6 +24,10 @@ format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# config/schema.json and docs/config.md, from the settings classes.
+docs: $(READY)
+	$(BIN)/python -m twospeed.reference
+
 # Everything the environment needs comes from the hashed lock; once it is there, nothing here touches the network.
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "twospeed needs Python 3.11 or newer, this is " + sys.version)'

@@ -9,17 +9,25 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-_NUMBER = r"(\d+(?:\.\d+)?)"
+_NUMBER = r"(\d{1,15}(?:\.\d{1,15})?)"  # as long as a float is exact
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _THOUSANDS = {"": 1, "k": 1_000, "M": 1_000_000, "G": 1_000_000_000}
 _BYTES = {"B": 1, "KB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
 def _split(value: Any, units: dict[str, Any], form: str) -> float:
-    match = re.fullmatch(_NUMBER + r"\s*([A-Za-z%]*)", value) if isinstance(value, str) else None
+    match = re.fullmatch(_NUMBER + r" *([A-Za-z%]*)", value, re.ASCII) if isinstance(value, str) else None
     if match is None or match[2] not in units:
-        raise ValueError(f"expected {form}, got {value!r}")
+        raise ValueError(f"expected {form}, got {_said(value)}")
     return float(match[1]) * float(units[match[2]])
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return "a block of keys" if isinstance(value, dict) else "a list"
+    if value is None:
+        return "nothing"
+    return repr(value)[:60] if isinstance(value, str) else str(value)[:60].lower()
 
 
 def duration(value: Any) -> float:
@@ -28,7 +36,7 @@ def duration(value: Any) -> float:
     >>> duration("800ms"), duration("2m")
     (0.8, 120.0)
     """
-    if value == 0:
+    if value == 0 and not isinstance(value, bool):
         return 0.0
     return _split(value, _SECONDS, "a duration with a unit such as 800ms, 2s, 5m or 1h")
 
@@ -39,7 +47,7 @@ def count(value: Any) -> int:
     >>> count("2M"), count(128_000)
     (2000000, 128000)
     """
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**15:
         return value
     return _whole(_split(value, _THOUSANDS, "a whole number such as 500, 128k or 2M"), value)
 
@@ -59,29 +67,82 @@ def fraction(value: Any) -> float:
     >>> fraction("5%"), fraction(0.25)
     (0.05, 0.25)
     """
-    number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-    share = number if number is not None else _split(value, {"%": 0.01}, "a share such as 5% or 0.05")
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    share = value if plain else _split(value, {"%": 0.01}, "a share such as 5% or 0.05")
     if not 0.0 <= share <= 1.0:
-        raise ValueError(f"expected a share between 0% and 100%, got {value!r}")
-    return share
+        raise ValueError(f"expected a share between 0% and 100%, got {_said(value)}")
+    return float(share)
 
 
 def _whole(number: float, value: Any) -> int:
     if number != int(number):
-        raise ValueError(f"expected a whole number, got {value!r}")
+        raise ValueError(f"expected a whole number, got {_said(value)}")
     return int(number)
 
 
-def _text(pattern: str, *examples: Any) -> WithJsonSchema:
-    return WithJsonSchema({"type": ["string", "number"], "pattern": pattern, "examples": list(examples)})
+def written_duration(seconds: float) -> str:
+    """Write a duration as an operator would.
+
+    >>> written_duration(0.8), written_duration(120.0), written_duration(90.0), written_duration(0.0)
+    ('800ms', '2m', '90s', '0s')
+    """
+    return _written(seconds, _SECONDS) if seconds else "0s"
+
+
+def written_size(size_bytes: int) -> str:
+    """Write a size as an operator would.
+
+    >>> written_size(32_000_000), written_size(16_384)
+    ('32MB', '16KiB')
+    """
+    return _written(size_bytes, _BYTES)
+
+
+def written_share(share: float) -> str:
+    """Write a share as an operator would.
+
+    >>> written_share(0.05), written_share(0.125)
+    ('5%', '12.5%')
+    """
+    return f"{share * 100:.10g}%"
+
+
+def _written(number: float, units: dict[str, Any]) -> str:
+    """Take the largest unit of which there is a whole number, else the smallest."""
+    counts = {unit: round(number / worth, 6) for unit, worth in sorted(units.items(), key=lambda unit: -unit[1])}
+    whole = next((unit for unit, times in counts.items() if times >= 1 and times == int(times)), [*counts][-1])
+    return f"{counts[whole]:.10g}{whole}"
+
+
+def _text(kind: str, pattern: str, *examples: Any, plain: dict[str, Any] | None = None) -> WithJsonSchema:
+    text = {"type": "string", "pattern": pattern}
+    forms = {"anyOf": [text, plain]} if plain else text
+    return WithJsonSchema({**forms, "examples": list(examples), "x-unit": kind})
 
 
 _POSITIVE = Field(gt=0)
-Duration = Annotated[float, BeforeValidator(duration), _text(r"^\d+(\.\d+)?(ms|s|m|h|d)$", "800ms", "30s")]
+_A_DURATION = r"^\d{1,15}(\.\d{1,15})? *(ms|s|m|h|d)$"
+_ZERO = {"const": 0}
+_A_COUNT = r"^\d{1,15}(\.\d{1,15})? *[kMG]?$"
+_A_SIZE = r"^\d{1,15}(\.\d{1,15})? *(B|KB|MB|GB|KiB|MiB|GiB)$"
+_A_SHARE = r"^\d{1,15}(\.\d{1,15})? *%$"
+
+Duration = Annotated[float, BeforeValidator(duration), _text("duration", _A_DURATION, "800ms", "30s", plain=_ZERO)]
 PositiveDuration = Annotated[
-    float, BeforeValidator(duration), _POSITIVE, _text(r"^\d+(\.\d+)?(ms|s|m|h|d)$", "800ms", "30s")
+    float, BeforeValidator(duration), _POSITIVE, _text("duration", _A_DURATION, "800ms", "30s")
 ]
-Count = Annotated[int, BeforeValidator(count), _text(r"^\d+(\.\d+)?[kMG]?$", 500, "128k")]
-PositiveCount = Annotated[int, BeforeValidator(count), _POSITIVE, _text(r"^\d+(\.\d+)?[kMG]?$", 500, "128k")]
-Size = Annotated[int, BeforeValidator(size), _POSITIVE, _text(r"^\d+(\.\d+)?(B|KB|MB|GB|KiB|MiB|GiB)$", "32MB")]
-Fraction = Annotated[float, BeforeValidator(fraction), _text(r"^\d+(\.\d+)?%$", "5%", 0.05)]
+Count = Annotated[
+    int, BeforeValidator(count), _text("count", _A_COUNT, 500, "128k", plain={"type": "integer", "minimum": 0})
+]
+PositiveCount = Annotated[
+    int,
+    BeforeValidator(count),
+    _POSITIVE,
+    _text("count", _A_COUNT, 500, "128k", plain={"type": "integer", "minimum": 1}),
+]
+Size = Annotated[int, BeforeValidator(size), _POSITIVE, _text("size", _A_SIZE, "64KiB", "32MB")]
+Fraction = Annotated[
+    float,
+    BeforeValidator(fraction),
+    _text("share", _A_SHARE, "5%", 0.05, plain={"type": "number", "minimum": 0, "maximum": 1}),
+]

@@ -17,7 +17,7 @@ class Key(Settings):
     """One entry of `keys:`."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.@-]{1,64}$")]
-    """Shown in the record, logs and metrics instead of the key."""
+    """Shown in the record, logs and metrics instead of the key: letters, digits and _ . @ - only, 64 at most."""
     key: SecretStr
     """env:NAME, file:PATH, or sha256:HEX (the digest of the key, so that the file holds no secret)."""
     models: list[str] = ["*"]

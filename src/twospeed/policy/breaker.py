@@ -28,7 +28,7 @@ FIRST_TOKEN_WEIGHT = 0.2  # of the newest value in `recent`
 
 
 class Breaker(Settings):
-    """`providers.<name>.breaker`: when a backend is left alone, and for how long.
+    """`breaker`: when a backend is left alone, and for how long.
 
     As it stands: 5 failures in a row, or 10 of 20 within 10 s; then 5 s, 10 s, 15 s ... up to 5 minutes.
     """

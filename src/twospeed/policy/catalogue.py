@@ -113,14 +113,15 @@ class Catalogue:
         return Lane(self._gather(settings.models), deadlines(tier, settings.timeouts), settings.rank)
 
     def _gather(self, targets: Sequence[str]) -> tuple[Backend, ...]:
-        return tuple(dict.fromkeys(self._flat(targets)))
+        return tuple(dict.fromkeys(self._flat(targets, set())))
 
-    def _flat(self, targets: Sequence[str]) -> Iterator[Backend]:
+    def _flat(self, targets: Sequence[str], seen: set[str]) -> Iterator[Backend]:
         for target in targets:
-            if target in self._aliases:
-                yield from self._flat(self._aliases[target])
-            elif target in self._pins:
+            if target in self._pins:
                 yield self._pins[target]
+            elif target not in seen:
+                seen.add(target)
+                yield from self._flat(self._aliases.get(target, ()), seen)
 
     def _all_names(self) -> dict[str, tuple[str, ...]]:
         names = {backend.name: [pin, backend.name, backend.model] for pin, backend in self._pins.items()}

@@ -40,7 +40,7 @@ DEFAULT_TIMEOUTS: dict[Tier, Timeouts] = {
 
 
 class TierSettings(Settings):
-    """`tiers.fast` and `tiers.deep`."""
+    """`tiers.fast` and `tiers.deep`: where the requests of a tier may go, in which order and for how long."""
 
     models: Annotated[list[str], Field(min_length=1)]
     """Backends in order of preference: provider/model, or an alias from `models`."""

@@ -29,7 +29,7 @@ class Common(Settings):
     """Keys that every kind of provider has."""
 
     region: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,40}$")] = "default"
-    """Where it runs; the third part of a backend's name `provider/model@region`."""
+    """Where it runs, in letters, digits and _ . -; the third part of a backend's name `provider/model@region`."""
     models: dict[str, Model]
     """Models served, by the name the provider knows them under."""
     limits: dict[str, Limit] = {}

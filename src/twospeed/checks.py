@@ -1,0 +1,305 @@
+"""Checks between sections: names that lead nowhere, cycles, globs never reached, doors left open.
+
+They read the plain values of the file, whatever the shape of the rest, so that one run finds everything. Values of a
+wrong type are passed over here; the settings classes complain about those.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any, Literal, NamedTuple
+
+from twospeed.policy.catalogue import RESERVED, is_glob
+from twospeed.policy.listen import Admin, Listen, loopback
+from twospeed.policy.plan import DEFAULT_TIMEOUTS
+from twospeed.problems import Path, nearest
+from twospeed.secrets import PRIVATE_HEADERS, is_reference, is_set
+from twospeed.types import TIERS
+from twospeed.units import duration, written_duration
+from twospeed.upstream import Common
+
+DEFAULT_REGION = Common.model_fields["region"].default
+ALONE = f"{', '.join(RESERVED[:-1])} and {RESERVED[-1]} stand alone, not in a list"
+
+
+class Finding(NamedTuple):
+    """Something wrong at `path`; `at_key`: the key is at fault, not its value."""
+
+    path: Path
+    message: str
+    at_key: bool = False
+    severity: Literal["error", "warning"] = "error"
+
+
+class Names:
+    """Every name the file gives, and who does not take part.
+
+    `backends`: provider/model -> provider. `aliases`, `globs`: name -> what it leads to, always a list.
+    `left_out`: provider -> why it does not take part, in the order of the file. `vague`: providers whose models cannot
+    be read, so that nothing can be said of names that begin so.
+    """
+
+    def __init__(self, value: Mapping[str, Any], env: Mapping[str, str]) -> None:
+        self.providers = {name: block for name, block in _block(value, "providers").items() if isinstance(block, dict)}
+        self.backends = {
+            f"{provider}/{model}": provider
+            for provider, block in self.providers.items()
+            for model in _block(block, "models")
+        }
+        self.vague = {name for name, block in _block(value, "providers").items() if not _block(block, "models")}
+        models = {name: _texts(targets) for name, targets in _block(value, "models").items()}
+        self.aliases = {name: targets for name, targets in models.items() if not is_glob(name)}
+        self.globs = {name: targets for name, targets in models.items() if is_glob(name)}
+        reasons = {name: absence(block, env) for name, block in self.providers.items()}
+        self.left_out = {name: reason for name, reason in reasons.items() if reason}
+
+    def known(self, name: str) -> bool:
+        """Say whether a name may stand in a list."""
+        return name in self.backends or name in self.aliases or name.partition("/")[0] in self.vague
+
+    def flat(self, name: str, seen: set[str] | None = None) -> Iterator[str]:
+        """Follow a name to all it ends in, each once: provider/model, reserved names, and names that lead nowhere."""
+        seen = set() if seen is None else seen
+        if name in seen:
+            return
+        seen.add(name)
+        if name not in self.aliases:
+            yield name
+        for target in self.aliases.get(name, ()):
+            yield from self.flat(target, seen)
+
+
+def absence(provider: Mapping[str, Any], env: Mapping[str, str]) -> str:
+    """Say why a provider does not take part, "" when it does."""
+    when, unless = provider.get("when"), _texts(provider.get("unless"))
+    if isinstance(when, str) and when.startswith("env:") and not is_set(when, env):
+        return f"{when.removeprefix('env:')} is not set"
+    present = [name for name in unless if name.startswith("env:") and is_set(name, env)]
+    return f"{present[0].removeprefix('env:')} is set" if present else ""
+
+
+def check(value: Mapping[str, Any], names: Names) -> Iterator[Finding]:
+    """Run all checks."""
+    yield from _doors(value)
+    yield from _callers(value, names)
+    yield from _limits(names)
+    yield from _headers(names)
+    yield from _models(names)
+    yield from _cycles(names)
+    yield from _unreached(names)
+    for tier in TIERS:
+        settings = _block(_block(value, "tiers"), tier)
+        yield from _tier(("tiers", tier), settings, names)
+        yield from _timeouts(("tiers", tier, "timeouts"), tier, _block(settings, "timeouts"))
+        yield from _weights(("tiers", tier, "rank", "weights"), settings, names)
+
+
+def _doors(value: Mapping[str, Any]) -> Iterator[Finding]:
+    """R33: without keys nobody beyond this machine may come in."""
+    listen, admin = _block(value, "listen"), _block(value, "admin")
+    host, admin_host = listen.get("host"), admin.get("host")
+    if isinstance(host, str) and not loopback(host) and not value.get("keys"):
+        message = f"{host!r} is open to other machines and no keys are configured: add `keys`, or listen on 127.0.0.1"
+        yield Finding(("listen", "host"), message)
+    if isinstance(admin_host, str) and not loopback(admin_host) and not admin.get("key"):
+        message = f"{admin_host!r} is open to other machines: add `admin.key`, or listen on 127.0.0.1"
+        yield Finding(("admin", "host"), message)
+    port, admin_port = listen.get("port", Listen().port), admin.get("port", Admin().port)
+    if port == admin_port != 0:
+        yield Finding(("admin" if "port" in admin else "listen", "port"), f"{port} is taken by both listen and admin")
+
+
+def _callers(value: Mapping[str, Any], names: Names) -> Iterator[Finding]:
+    first: dict[str, int] = {}
+    for place, key in enumerate(_list(value, "keys")):
+        name = key.get("name") if isinstance(key, dict) else None
+        if isinstance(name, str) and first.setdefault(name, place) != place:
+            yield Finding(("keys", place, "name"), f"the name '{name}' is taken by keys[{first[name]}]")
+        allowed = _list(key, "models") if isinstance(key, dict) else []
+        for entry, pattern in enumerate(allowed):
+            if isinstance(pattern, str) and not _allows_anything(pattern, names):
+                yield Finding(("keys", place, "models", entry), _unknown(pattern, names, RESERVED), severity="warning")
+
+
+def _allows_anything(pattern: str, names: Names) -> bool:
+    bare = {name.partition("/")[2] for name in names.backends}
+    regions = {_with_region(name, names) for name in names.backends}
+    if any(fnmatchcase(name, pattern) for name in (*RESERVED, *names.backends, *names.aliases, *bare, *regions)):
+        return True
+    return any(fnmatchcase(pattern, glob) for glob in names.globs)
+
+
+def _limits(names: Names) -> Iterator[Finding]:
+    for provider, block in names.providers.items():
+        models = _block(block, "models")
+        families = {str(_block(models, model).get("family") or model) for model in models}
+        for family in _block(block, "limits"):
+            if family != "*" and family not in families:
+                meant = _meant(nearest(family, families))
+                message = f"no model of '{provider}' is of the family '{family}'{meant}"
+                yield Finding(("providers", provider, "limits", family), message, at_key=True)
+
+
+def _headers(names: Names) -> Iterator[Finding]:
+    for provider, block in names.providers.items():
+        for header, value in _block(block, "headers").items():
+            path = ("providers", provider, "headers", header)
+            if header.lower() in PRIVATE_HEADERS and isinstance(value, str) and not is_reference(value):
+                yield Finding(path, "a secret in plain text is refused: write env:NAME or file:PATH")
+
+
+def _models(names: Names) -> Iterator[Finding]:
+    for name, targets in (names.aliases | names.globs).items():
+        path = ("models", name)
+        if name in RESERVED:
+            yield Finding(path, f"'{name}' has a meaning of its own: choose another name", at_key=True)
+        elif name in names.backends:
+            yield Finding(path, f"'{name}' is already the name of a backend: choose another name", at_key=True)
+        for place, target in enumerate(targets):
+            at = path if len(targets) == 1 else (*path, place)
+            yield from _target(at, target, names, alone=len(targets) == 1)
+
+
+def _target(path: Path, target: str, names: Names, alone: bool) -> Iterator[Finding]:
+    if target in RESERVED:
+        if not alone:
+            yield Finding(path, ALONE)
+    elif not names.known(target):
+        yield Finding(path, _unknown(target, names, RESERVED if alone else ()))
+    elif not alone:
+        yield from _reserved_below(path, target, names)
+
+
+def _reserved_below(path: Path, target: str, names: Names) -> Iterator[Finding]:
+    inner = next((end for end in names.flat(target) if end in RESERVED), None)
+    if inner:
+        yield Finding(path, f"'{target}' leads to {inner}: {ALONE}")
+
+
+def _cycles(names: Names) -> Iterator[Finding]:
+    done: set[str] = set()
+    for name in names.aliases:
+        cycle = _cycle(name, names, (), done)
+        if cycle:
+            yield Finding(("models", cycle[0]), f"the aliases go round in a circle: {' -> '.join(cycle)}", at_key=True)
+
+
+def _cycle(name: str, names: Names, above: tuple[str, ...], done: set[str]) -> tuple[str, ...]:
+    if name in above:
+        return (*above[above.index(name) :], name)
+    if name in done:
+        return ()
+    cycles = (_cycle(target, names, (*above, name), done) for target in names.aliases.get(name, ()))
+    found = next(filter(None, cycles), ())
+    done.add(name)
+    return found
+
+
+def _unreached(names: Names) -> Iterator[Finding]:
+    earlier: list[str] = []
+    for glob in names.globs:
+        cover = next((first for first in earlier if _covers(first, glob)), None)
+        if cover:
+            message = f"never reached: '{cover}' above takes every name that fits '{glob}'"
+            yield Finding(("models", glob), message, at_key=True, severity="warning")
+        earlier.append(glob)
+
+
+def _covers(first: str, second: str) -> bool:
+    """Say whether every name that fits `second` surely fits `first`, by two names that are odd enough to tell.
+
+    >>> _covers("gpt-*", "gpt-*-mini"), _covers("gpt-?", "gpt-*")
+    (True, False)
+    """
+    if "[" in second:
+        return first == "*"
+    samples = (second.replace("?", "\x00").replace("*", filler) for filler in ("", "\x00\x01\x02"))
+    return all(fnmatchcase(sample, first) for sample in samples)
+
+
+def _tier(path: Path, settings: Mapping[str, Any], names: Names) -> Iterator[Finding]:
+    targets = _texts(_list(settings, "models"))
+    dangling = False
+    for place, target in enumerate(targets):
+        at = (*path, "models", place)
+        if target in RESERVED:
+            yield Finding(at, f"'{target}' cannot be listed here: write provider/model or an alias")
+        elif not names.known(target):
+            dangling = True
+            yield Finding(at, _unknown(target, names, ()))
+        else:
+            yield from _reserved_below(at, target, names)
+    ends = [end for target in targets for end in names.flat(target)]
+    if ends and not dangling and all(names.backends.get(end) in names.left_out for end in ends):
+        yield Finding((*path, "models"), _nobody(ends, names))
+
+
+def _nobody(ends: Iterable[str], names: Names) -> str:
+    reasons = dict.fromkeys(names.left_out[names.backends[end]] for end in ends)
+    unset = [reason.removesuffix(" is not set") for reason in reasons if reason.endswith(" is not set")]
+    present = [reason.removesuffix(" is set") for reason in reasons if not reason.endswith(" is not set")]
+    advice = [f"{verb} {' or '.join(which)}" for verb, which in (("set", unset), ("unset", present)) if which]
+    return f"none of {', '.join(dict.fromkeys(ends))} takes part: {', '.join(advice)}, or add one that always does"
+
+
+def _timeouts(path: Path, tier: Literal["fast", "deep"], settings: Mapping[str, Any]) -> Iterator[Finding]:
+    seconds = {name: _seconds(value) for name, value in settings.items()}
+    total = seconds.get("total") or DEFAULT_TIMEOUTS[tier].total
+    for name, value in seconds.items():
+        if name != "total" and value is not None and value > total:
+            message = f"{written_duration(value)} is longer than the total of {written_duration(total)}"
+            yield Finding((*path, name), f"{message}, which ends the request first")
+
+
+def _weights(path: Path, settings: Mapping[str, Any], names: Names) -> Iterator[Finding]:
+    full = {_with_region(name, names): name for name in names.backends}
+    listed = {end for target in _texts(settings.get("models")) for end in names.flat(target)}
+    for name in _block(_block(settings, "rank"), "weights"):
+        if name not in full and name not in names.providers:
+            meant = _with_region(name, names) if name in names.backends else nearest(name, (*full, *names.providers))
+            message = f"no backend or provider is named '{name}'{_meant(meant)}"
+            yield Finding((*path, name), message, at_key=True)
+        elif not any(name in (names.backends.get(end), _with_region(end, names)) for end in listed):
+            message = f"'{name}' is not among the models of this tier"
+            yield Finding((*path, name), message, at_key=True, severity="warning")
+
+
+def _unknown(name: str, names: Names, also: Iterable[str]) -> str:
+    """Say that a name leads nowhere, and which one was probably meant."""
+    provider, slash, model = name.partition("/")
+    if slash and provider in names.providers:
+        known = [full.partition("/")[2] for full, owner in names.backends.items() if owner == provider]
+        meant = nearest(model, known)
+        return f"'{provider}' has no model '{model}'{_meant(f'{provider}/{meant}' if meant else None)}"
+    served = [full for full in names.backends if full.partition("/")[2] == name]
+    meant = served[0] if served else nearest(name, (*names.aliases, *names.backends, *also))
+    return f"nothing is named '{name}'{_meant(meant)}"
+
+
+def _meant(name: str | None) -> str:
+    return f", did you mean '{name}'?" if name else ""
+
+
+def _with_region(name: str, names: Names) -> str:
+    provider = names.providers.get(names.backends.get(name, ""), {})
+    return f"{name}@{provider.get('region', DEFAULT_REGION)}"
+
+
+def _seconds(value: Any) -> float | None:
+    try:
+        return duration(value)
+    except ValueError:
+        return None
+
+
+def _block(value: Any, name: str) -> dict[str, Any]:
+    found = value.get(name) if isinstance(value, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _list(value: Any, name: str) -> list[Any]:
+    found = value.get(name)
+    return found if isinstance(found, list) else []
+
+
+def _texts(value: Any) -> list[str]:
+    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]

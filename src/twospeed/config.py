@@ -1,0 +1,237 @@
+"""The config file: one class per top-level key, each beside the code that reads it, composed here and nowhere changed.
+
+    YAML text -> locate (values with places) -> settings, checks, secrets -> Loaded, or every problem at once
+
+The environment is read here and nowhere else.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema
+from pydantic_core import ErrorDetails
+
+from twospeed import checks, secrets, shape, wording
+from twospeed.locate import Document
+from twospeed.policy.access import Key, digest
+from twospeed.policy.breaker import Breaker
+from twospeed.policy.catalogue import Catalogue
+from twospeed.policy.classify import Classify
+from twospeed.policy.listen import Admin, Listen
+from twospeed.policy.plan import Tiers
+from twospeed.problems import ConfigError, Path, Problem, ordered
+from twospeed.telemetry import Telemetry
+from twospeed.types import Backend, Settings
+from twospeed.upstream import OpenAiProvider, Provider
+
+FREE_KEYS = "x-"  # top-level keys that begin so are the operator's own, a place for anchors
+
+
+def _as_list(value: Any) -> list[Any]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list):
+        return value
+    raise ValueError(f"expected a name or a list of names, got {wording.shown(value)}")
+
+
+ProviderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+Targets = Annotated[
+    list[str],
+    BeforeValidator(_as_list),
+    Field(min_length=1),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
+            "examples": ["auto", "fast", "openai/gpt-5.4", ["cerebras/gpt-oss-120b", "openai/gpt-5.4"]],
+        }
+    ),
+]
+
+
+class Config(Settings):
+    """The whole file. Top-level keys that begin with `x-` are yours, a place for anchors."""
+
+    listen: Listen = Listen()
+    """Where model requests are taken."""
+    admin: Admin = Admin()
+    """Where metrics, status and changes are."""
+    keys: list[Key] = []
+    """Who may call. None: everyone on this machine may, and the server refuses to listen beyond it."""
+    providers: Annotated[dict[ProviderName, Provider], Field(min_length=1)]
+    """Who runs the models, by a name of your choice."""
+    models: dict[str, Targets] = {}
+    """Names and globs that clients may ask for: each leads to auto, fast, deep, another name here, provider/model, or a
+    list of the latter two, tried in order. Exact names win over globs; of globs the first that fits wins."""
+    tiers: Tiers
+    """The two tiers."""
+    classify: Classify = Classify()
+    """How `model: auto` chooses a tier."""
+    breaker: Breaker = Breaker()
+    """When a backend that keeps failing is left alone, and for how long."""
+    telemetry: Telemetry = Telemetry()
+    """Who is told of requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A config file that can be served, with what it refers to. Prints no secret.
+
+    `providers`: those that take part; `left_out`: the others, each with the reason. `callers`: name, SHA-256 digest of
+    the key, names and globs allowed. `provider_headers`: with references replaced. `warnings`: nothing that hinders.
+    """
+
+    path: str
+    config: Config
+    catalogue: Catalogue
+    providers: Mapping[str, Provider]
+    left_out: Mapping[str, str]
+    callers: tuple[tuple[str, bytes, list[str]], ...] = field(repr=False)
+    provider_keys: Mapping[str, str] = field(repr=False)
+    provider_headers: Mapping[str, Mapping[str, str]] = field(repr=False)
+    admin_key: bytes | None = field(repr=False)  # SHA-256 digest
+    warnings: tuple[Problem, ...] = ()
+
+
+def load(path: str | os.PathLike[str], env: Mapping[str, str] | None = None) -> Loaded:
+    """Read, check and resolve a config file.
+
+    Args:
+        env: Instead of the process environment.
+
+    Raises: ConfigError, with everything that is wrong.
+    """
+    file = os.fspath(path)
+    try:
+        data = FilePath(file).read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not a path"
+        raise ConfigError([Problem(file, 1, 1, (), f"cannot be read: {reason.lower()}")]) from None
+    return read(data, file, os.environ if env is None else env)
+
+
+def read(data: bytes, file: str, env: Mapping[str, str]) -> Loaded:
+    """Check and resolve the text of a config file; `file` is its name in messages, and where relative paths begin."""
+    document = Document(data, file)
+    config, value, problems = _settings(_top(document), document)
+    names = checks.Names(value, env)
+    resolved: dict[Path, str] = {}
+    problems += [_placed(finding, document) for finding in checks.check(value, names)]
+    problems += [_placed(finding, document) for finding in _resolve(value, names, env, file, resolved)]
+    problems = ordered([*document.problems, *problems])
+    if config is None or any(problem.severity == "error" for problem in problems):
+        raise ConfigError(problems)
+    return _loaded(file, config, names, resolved, tuple(problems))
+
+
+def _top(document: Document) -> dict[str, Any]:
+    """Return the top-level block without the operator's own keys."""
+    if isinstance(document.value, dict):
+        return {key: value for key, value in document.value.items() if not key.startswith(FREE_KEYS)}
+    if document.problems:
+        raise ConfigError(document.problems)
+    message = "is empty" if document.value is None else "must be a block of keys, such as `listen:`"
+    raise ConfigError([Problem(document.file, 1, 1, (), message)])
+
+
+def _settings(value: dict[str, Any], document: Document) -> tuple[Config | None, dict[str, Any], list[Problem]]:
+    """Read the blocks with their classes; also returns the values as the other checks should see them."""
+    config, errors = _validated(value)
+    unknown = [details for details in errors if details["type"] in wording.UNKNOWN_KIND]
+    problems = list(wording.problems(unknown, Config, value, document))
+    if unknown:  # pydantic looks no further into a block of unknown kind
+        value = wording.with_kinds(unknown, Config, value)
+        errors = _validated(value)[1]
+    return config, value, [*problems, *wording.problems(errors, Config, value, document)]
+
+
+def _validated(value: dict[str, Any]) -> tuple[Config | None, list[ErrorDetails]]:
+    try:
+        return Config.model_validate(value), []
+    except ValidationError as error:
+        return None, error.errors(include_url=False)
+
+
+def _placed(finding: checks.Finding, document: Document) -> Problem:
+    where = document.where(finding.path, finding.at_key)
+    return Problem(document.file, where.line, where.column, finding.path, finding.message, finding.severity)
+
+
+def _resolve(
+    value: Mapping[str, Any], names: checks.Names, env: Mapping[str, str], file: str, resolved: dict[Path, str]
+) -> Iterator[checks.Finding]:
+    """Fill `resolved` with every secret of those who take part, and say which cannot be had."""
+    equal: dict[bytes, Path] = {}
+    for path in [*shape.secrets(Config, value), *_header_references(names)]:
+        reference = shape.at(Config, value, path)[1]
+        absent = path[0] == "providers" and path[1] in names.left_out
+        if not isinstance(reference, str) or (absent and secrets.is_reference(reference)):
+            continue
+        try:
+            resolved[path] = secrets.resolve(
+                reference, env, FilePath(file).parent, digests=path[0] in ("keys", "admin")
+            )
+        except secrets.Unresolved as error:
+            yield checks.Finding(path, f"{error}{_way_out(path, reference)}")
+            continue
+        if path[0] == "keys":
+            first = equal.setdefault(digest(resolved[path]), path)
+            if first is not path:
+                yield checks.Finding(path, f"is the same key as that of keys[{first[1]}]")
+
+
+def _header_references(names: checks.Names) -> Iterator[Path]:
+    for provider, block in names.providers.items():
+        headers = block.get("headers")
+        for header, value in headers.items() if isinstance(headers, dict) else ():
+            if isinstance(value, str) and secrets.is_reference(value):
+                yield ("providers", provider, "headers", header)
+
+
+def _way_out(path: Path, reference: str) -> str:
+    """Say what else helps where a provider's variable is not set."""
+    if path[0] == "providers" and reference.startswith("env:"):
+        return f": set it, or add `when: {reference}` to leave '{path[1]}' out without it"
+    return ""
+
+
+def _loaded(
+    file: str, config: Config, names: checks.Names, resolved: Mapping[Path, str], warnings: tuple[Problem, ...]
+) -> Loaded:
+    providers = {name: provider for name, provider in config.providers.items() if name not in names.left_out}
+    backends = [backend for name, provider in providers.items() for backend in _backends(name, provider)]
+    keys = {name: resolved[("providers", name, "key")] for name in providers if ("providers", name, "key") in resolved}
+    callers = [
+        (key.name, digest(resolved[("keys", place, "key")]), key.models) for place, key in enumerate(config.keys)
+    ]
+    return Loaded(
+        path=file,
+        config=config,
+        catalogue=Catalogue(backends, config.models, config.tiers),
+        providers=providers,
+        left_out=names.left_out,
+        callers=tuple(callers),
+        provider_keys=keys,
+        provider_headers={name: _headers(name, provider, resolved) for name, provider in providers.items()},
+        admin_key=digest(resolved[("admin", "key")]) if config.admin.key else None,
+        warnings=warnings,
+    )
+
+
+def _backends(name: str, provider: Provider) -> Iterator[Backend]:
+    for model, settings in provider.models.items():
+        full = f"{name}/{model}@{provider.region}"
+        family = settings.family or ""
+        yield Backend(name, model, provider.region, full, family, settings.context, settings.images)
+
+
+def _headers(name: str, provider: Provider, resolved: Mapping[Path, str]) -> dict[str, str]:
+    if not isinstance(provider, OpenAiProvider):
+        return {}
+    return {
+        header: resolved.get(("providers", name, "headers", header), value)
+        for header, value in provider.headers.items()
+    }
