@@ -18,10 +18,10 @@ from twospeed.policy.catalogue import Catalogue
 from twospeed.policy.choose import choose, pinned_tier
 from twospeed.policy.classify import Classifier
 from twospeed.policy.headers import Pair, to_client
-from twospeed.policy.plan import Needs, Plan, Planner, Route
+from twospeed.policy.plan import Needs, Planner, Route
 from twospeed.policy.session import identify
 from twospeed.relay import Reply, relay
-from twospeed.types import Backend, Record, Request, Sink, Verdict
+from twospeed.types import Backend, Plan, Record, Request, Sink, Trace, Verdict
 from twospeed.upstream.attempt import BYTES_PER_TOKEN, Attempts
 from twospeed.upstream.client import Job, Try
 
@@ -45,6 +45,8 @@ class Proxy:
         clock: Instants in seconds, on the event loop's clock.
         wall: Seconds since the epoch.
         new_id: Makes a request id.
+        begin_trace: Joins the caller's trace or begins one, by the request's headers.
+        version: Of the configuration, for the record.
     """
 
     def __init__(
@@ -57,6 +59,8 @@ class Proxy:
         clock: Callable[[], float],
         wall: Callable[[], float],
         new_id: Callable[[], str],
+        begin_trace: Callable[[Mapping[bytes, bytes]], Trace | None],
+        version: str,
     ) -> None:
         self.catalogue = catalogue
         self._planner = planner
@@ -66,6 +70,8 @@ class Proxy:
         self._clock = clock
         self._wall = wall
         self._new_id = new_id
+        self._begin_trace = begin_trace
+        self._version = version
 
     async def handle(self, call: Call, reply: Reply) -> None:
         """Serve one request. Every path out of here leaves exactly one Record."""
@@ -76,7 +82,7 @@ class Proxy:
             self._name(record, call, request)
             verdict, backends = self._choose(call, request)
             plan = self._plan(record, request, verdict, backends)
-            attempt = await self._attempts.run(plan, Job(call.dialect, request, call.headers), record)
+            attempt = await self._attempts.run(plan, Job(call.dialect, request, call.headers, record.trace), record)
             self._planner.bind(plan.tier, record.session, attempt.row.backend.name)
             record.committed_at = attempt.row.first_token_at
             await relay(attempt, self._headers(record, attempt), reply, record, plan.deadline, self._clock)
@@ -102,6 +108,9 @@ class Proxy:
             caller=call.caller.name,
             client=call.headers.get(b"user-agent", b"")[:80].decode("latin-1"),
             bytes_in=len(call.body),
+            operation=call.dialect.operation,
+            config=self._version,
+            trace=self._begin_trace(call.headers),
         )
 
     def _name(self, record: Record, call: Call, request: Request) -> None:

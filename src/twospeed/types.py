@@ -150,8 +150,25 @@ class Usage(msgspec.Struct, frozen=True):
     estimated: bool = False
 
 
+class Trace(msgspec.Struct, frozen=True, gc=False):
+    """Where a request stands in a distributed trace. Ids are lower-case hex, `id` 32 digits, spans 16.
+
+    `span`: our own span of the whole request, "" when nothing is recorded here. `parent`: the caller's span, "" when the
+    trace begins here. `sampled`: by the caller or by our ratio. `state`: the caller's tracestate, passed on as it came.
+    """
+
+    id: str
+    span: str
+    parent: str = ""
+    sampled: bool = False
+    state: str = ""
+
+
 class Attempt(msgspec.Struct):
-    """One try at one backend, as it will stand in the record. `kind` is None for a success or one under way."""
+    """One try at one backend, as it will stand in the record. `kind` is None for a success or one under way.
+
+    `span`: its span in the trace of the request, "" when nothing is recorded.
+    """
 
     backend: Backend
     started_at: float
@@ -163,6 +180,7 @@ class Attempt(msgspec.Struct):
     detail: str = ""
     reused: bool = False
     request_id: str = ""
+    span: str = ""
 
 
 class Record(msgspec.Struct):
@@ -195,8 +213,9 @@ class Record(msgspec.Struct):
     finish: str = ""
     usage: Usage | None = None
     notes: list[str] = msgspec.field(default_factory=list)
-    traceparent: str = ""
-    tracestate: str = ""
+    operation: str = ""  # GenAI operation name of the dialect, for example "chat"
+    config: str = ""  # version of the configuration it was served by
+    trace: Trace | None = None
 
     @property
     def backend(self) -> str:
@@ -262,6 +281,7 @@ __all__ = [
     "Sink",
     "Tier",
     "Timeouts",
+    "Trace",
     "Transport",
     "Usage",
     "Verdict",

@@ -28,6 +28,7 @@ from twospeed.policy.race import (
     Tick,
     Win,
 )
+from twospeed.policy.tracing import child
 from twospeed.types import Attempt, Candidate, Plan, Record
 from twospeed.upstream.client import Job, Link, Try
 
@@ -124,6 +125,7 @@ class _Course:
         candidate = self._candidate = command.candidate
         backend = candidate.backend
         if candidate.probe and not self._may_probe(candidate):
+            self._record.notes.append(f"breaker_open:{backend.name}")
             return Refused(command.attempt, Fault(Kind.BREAKER_OPEN, "no backend can serve this now", retry_after=1.0))
         link = self._attempts._links[backend.name]
         answer = await self._attempts._limits.take(self._ask(link))
@@ -149,8 +151,9 @@ class _Course:
     async def _open(self, number: int) -> Event:
         assert self._candidate is not None
         backend = self._candidate.backend
-        row = Attempt(backend, started_at=self._clock())
-        self._record.attempts.append(row)
+        record = self._record
+        row = Attempt(backend, started_at=self._clock(), span=child(record.trace, len(record.attempts) + 1))
+        record.attempts.append(row)
         attempt = Try(self._job, self._candidate, self._attempts._links[backend.name], row, self._permit)
         self.current, self._permit = attempt, None
         try:

@@ -13,7 +13,8 @@ from twospeed.errors import MEANING, Fault, Kind
 from twospeed.policy.breaker import Health
 from twospeed.policy.headers import Pair, find, to_provider
 from twospeed.policy.limit import Limit, Limits, Permit
-from twospeed.types import Attempt, Candidate, Exchange, Request, Transport, Usage
+from twospeed.policy.tracing import outgoing
+from twospeed.types import Attempt, Candidate, Exchange, Request, Trace, Transport, Usage
 from twospeed.upstream.faults import fault_of_status
 
 ERROR_BODY_LIMIT = 65_536  # bytes of a provider's error answer that are read
@@ -42,7 +43,7 @@ class Job(msgspec.Struct):
     dialect: Dialect
     request: Request
     headers: Mapping[bytes, bytes]  # the client's
-    trace: tuple[Pair, ...] = ()  # trace context for the provider
+    trace: Trace | None = None
 
 
 class Try:
@@ -102,7 +103,7 @@ class Try:
     async def _send(self, deadline: float) -> Exchange:
         job, link = self.job, self.link
         path = link.path + job.dialect.upstream_path
-        headers = [*link.headers, *job.trace, *to_provider(job.headers, link.forward)]
+        headers = [*link.headers, *outgoing(job.trace, self.row.span), *to_provider(job.headers, link.forward)]
         body = job.dialect.encode(job.request, self.candidate.backend.model, link.account)
         assert self.exchange is not None
         self.sent = True

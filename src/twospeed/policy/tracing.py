@@ -1,0 +1,91 @@
+"""Trace context in and out (W3C Trace Context, level 1), and which requests leave a trace behind.
+
+    caller's traceparent -> begin -> Trace -> one child per attempt -> outgoing -> the provider
+
+Ids are settled when a request begins, so that the provider sees the attempt's span as its parent; spans themselves are
+built later, from the record. Where nothing is recorded here, the caller's context passes through untouched.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+
+from twospeed.types import Record, Trace
+
+Pair = tuple[bytes, bytes]
+LONGEST_STATE = 512  # characters of tracestate that everyone on the way must carry; more is dropped whole
+
+_PARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+_MEMBER = r"[ \t]*(?:[a-z0-9][a-z0-9_\-*/@]{0,255}=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{1,256})?[ \t]*"
+_STATE = re.compile(rf"{_MEMBER}(?:,{_MEMBER}){{0,31}}".encode())
+_SPAN_BITS = 64
+_SPAN = (1 << _SPAN_BITS) - 1
+
+
+def begin(headers: Mapping[bytes, bytes], ratio: float | None, bits: Callable[[int], int]) -> Trace | None:
+    """Join the caller's trace or begin one; None when there is nothing to record and nothing to pass on.
+
+    Args:
+        headers: The client's, names in lower case.
+        ratio: Share of requests to sample, 0..1; None when traces go nowhere.
+        bits: Gives that many random bits.
+
+    >>> begin({b"traceparent": b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01"}, None, lambda n: 1).parent
+    'bbbbbbbbbbbbbbbb'
+    """
+    parent = headers.get(b"traceparent")
+    joined = _joined(parent, headers.get(b"tracestate", b"")) if parent else None
+    if ratio is None:
+        return joined
+    chance = bits(_SPAN_BITS * 3)
+    span = f"{chance >> 2 * _SPAN_BITS or 1:016x}"
+    if joined is None:
+        trace = chance & ((1 << 2 * _SPAN_BITS) - 1) or 1
+        return Trace(f"{trace:032x}", span, "", (trace & _SPAN) < ratio * (1 << _SPAN_BITS))
+    # By the id, so that the same trace gets the same answer from every proxy it passes.
+    sampled = joined.sampled or int(joined.id[16:], 16) < ratio * (1 << _SPAN_BITS)
+    return Trace(joined.id, span, joined.parent, sampled, joined.state)
+
+
+def child(trace: Trace | None, number: int) -> str:
+    """Name the span of attempt `number`, the first is 1; "" when nothing is recorded.
+
+    >>> child(Trace("a" * 32, "00000000000000ff"), 1)
+    '0000000000000100'
+    """
+    if trace is None or not trace.span:
+        return ""
+    return f"{(int(trace.span, 16) + number) & _SPAN or number:016x}"
+
+
+def outgoing(trace: Trace | None, span: str) -> tuple[Pair, ...]:
+    """Return the headers that tell a provider which span its request belongs to.
+
+    Args:
+        span: From `child`; "" passes the caller's own on.
+    """
+    if trace is None:
+        return ()
+    parent = f"00-{trace.id}-{span or trace.parent}-{'01' if trace.sampled else '00'}".encode()
+    if trace.state:
+        return ((b"traceparent", parent), (b"tracestate", trace.state.encode()))
+    return ((b"traceparent", parent),)
+
+
+def exported(record: Record) -> bool:
+    """Say whether a finished request leaves a trace: sampled, or with a fault or more than one attempt in it."""
+    trace = record.trace
+    if trace is None or not trace.span:
+        return False
+    return trace.sampled or record.fault is not None or len(record.attempts) > 1
+
+
+def _joined(parent: bytes, state: bytes) -> Trace | None:
+    """Read a caller's context; a bad traceparent counts as none, and then its tracestate is not looked at."""
+    match = _PARENT.fullmatch(parent.strip())
+    if match is None:
+        return None
+    version, trace, span, flags, rest = match.groups()
+    if version == b"ff" or (version == b"00" and rest) or not trace.strip(b"0") or not span.strip(b"0"):
+        return None
+    kept = state.strip().decode() if len(state) <= LONGEST_STATE and _STATE.fullmatch(state) else ""
+    return Trace(trace.decode(), "", span.decode(), bool(int(flags, 16) & 1), kept)
