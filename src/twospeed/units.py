@@ -109,9 +109,12 @@ def written_share(share: float) -> str:
 
 def _written(number: float, units: dict[str, Any]) -> str:
     """Take the largest unit of which there is a whole number, else the smallest."""
-    counts = {unit: round(number / worth, 6) for unit, worth in sorted(units.items(), key=lambda unit: -unit[1])}
-    whole = next((unit for unit, times in counts.items() if times >= 1 and times == int(times)), [*counts][-1])
-    return f"{counts[whole]:.10g}{whole}"
+    for unit, worth in sorted(units.items(), key=lambda unit: -unit[1]):
+        times = number / worth
+        if times > 0.5 and abs(times - round(times)) <= 1e-14 * times:  # as near as floats divide
+            return f"{round(times)}{unit}"
+    smallest = min(units, key=lambda unit: float(units[unit]))
+    return f"{number / units[smallest]:.15g}{smallest}"
 
 
 def _text(kind: str, pattern: str, *examples: Any, plain: dict[str, Any] | None = None) -> WithJsonSchema:
