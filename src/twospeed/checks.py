@@ -82,7 +82,7 @@ def check(value: Mapping[str, Any], names: Names) -> Iterator[Finding]:
     yield from _doors(value)
     yield from _callers(value, names)
     yield from _limits(names)
-    yield from _headers(names)
+    yield from _headers(value, names)
     yield from _models(names)
     yield from _cycles(names)
     yield from _unreached(names)
@@ -139,12 +139,21 @@ def _limits(names: Names) -> Iterator[Finding]:
                 yield Finding(("providers", provider, "limits", family), message, at_key=True)
 
 
-def _headers(names: Names) -> Iterator[Finding]:
-    for provider, block in names.providers.items():
-        for header, value in _block(block, "headers").items():
-            path = ("providers", provider, "headers", header)
-            if header.lower() in PRIVATE_HEADERS and isinstance(value, str) and not is_reference(value):
-                yield Finding(path, "a secret in plain text is refused: write env:NAME or file:PATH")
+def headers(value: Mapping[str, Any], names: Names) -> Iterator[tuple[Path, str]]:
+    """Find every header the file sets, for providers and for collectors; some hold secrets, in plain or by reference."""
+    blocks = {("providers", provider): block for provider, block in names.providers.items()}
+    telemetry = _block(value, "telemetry")
+    blocks |= {("telemetry", signal): _block(telemetry, signal) for signal in ("traces", "metrics")}
+    for path, block in blocks.items():
+        for header, text in _block(block, "headers").items():
+            if isinstance(text, str):
+                yield (*path, "headers", header), text
+
+
+def _headers(value: Mapping[str, Any], names: Names) -> Iterator[Finding]:
+    for path, text in headers(value, names):
+        if str(path[-1]).lower() in PRIVATE_HEADERS and not is_reference(text):
+            yield Finding(path, "a secret in plain text is refused: write env:NAME or file:PATH")
 
 
 def _models(names: Names) -> Iterator[Finding]:

@@ -5,6 +5,7 @@
 The environment is read here and nowhere else.
 """
 
+import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,9 +24,10 @@ from twospeed.policy.classify import Classify
 from twospeed.policy.listen import Admin, Listen
 from twospeed.policy.plan import Tiers
 from twospeed.problems import ConfigError, Path, Problem, ordered
-from twospeed.telemetry import Telemetry
+from twospeed.telemetry import Collector, Push, Signal, Telemetry, Traces, collector
+from twospeed.telemetry.conventions import OPT_IN_VARIABLE
 from twospeed.types import Backend, Settings
-from twospeed.upstream import OpenAiProvider, Provider
+from twospeed.upstream import Provider, SimulatedProvider
 
 FREE_KEYS = "x-"  # top-level keys that begin so are the operator's own, a place for anchors
 
@@ -81,10 +83,13 @@ class Loaded:
     """A config file that can be served, with what it refers to. Prints no secret.
 
     `providers`: those that take part; `left_out`: the others, each with the reason. `callers`: name, SHA-256 digest of
-    the key, names and globs allowed. `provider_headers`: with references replaced. `warnings`: nothing that hinders.
+    the key, names and globs allowed. `provider_headers`: with references replaced. `collectors`: where traces and
+    metrics go, if anywhere. `conventions`: what OTEL_SEMCONV_STABILITY_OPT_IN asks for. `version`: of the file's text.
+    `warnings`: nothing that hinders.
     """
 
     path: str
+    version: str
     config: Config
     catalogue: Catalogue
     providers: Mapping[str, Provider]
@@ -93,6 +98,8 @@ class Loaded:
     provider_keys: Mapping[str, str] = field(repr=False)
     provider_headers: Mapping[str, Mapping[str, str]] = field(repr=False)
     admin_key: bytes | None = field(repr=False)  # SHA-256 digest
+    collectors: Mapping[Signal, Collector] = field(repr=False)
+    conventions: frozenset[str]
     warnings: tuple[Problem, ...] = ()
 
 
@@ -124,7 +131,8 @@ def read(data: bytes, file: str, env: Mapping[str, str]) -> Loaded:
     problems = ordered([*document.problems, *problems])
     if config is None or any(problem.severity == "error" for problem in problems):
         raise ConfigError(problems)
-    return _loaded(file, config, names, resolved, tuple(problems))
+    version = hashlib.sha256(data).hexdigest()[:12]
+    return _loaded(file, version, config, names, env, resolved, tuple(problems))
 
 
 def _top(document: Document) -> dict[str, Any]:
@@ -165,7 +173,8 @@ def _resolve(
 ) -> Iterator[checks.Finding]:
     """Fill `resolved` with every secret of those who take part, and say which cannot be had."""
     equal: dict[bytes, Path] = {}
-    for path in [*shape.secrets(Config, value), *_header_references(names)]:
+    references = [path for path, text in checks.headers(value, names) if secrets.is_reference(text)]
+    for path in [*shape.secrets(Config, value), *references]:
         reference = shape.at(Config, value, path)[1]
         absent = path[0] == "providers" and path[1] in names.left_out
         if not isinstance(reference, str) or (absent and secrets.is_reference(reference)):
@@ -183,14 +192,6 @@ def _resolve(
                 yield checks.Finding(path, f"is the same key as that of keys[{first[1]}]")
 
 
-def _header_references(names: checks.Names) -> Iterator[Path]:
-    for provider, block in names.providers.items():
-        headers = block.get("headers")
-        for header, value in headers.items() if isinstance(headers, dict) else ():
-            if isinstance(value, str) and secrets.is_reference(value):
-                yield ("providers", provider, "headers", header)
-
-
 def _way_out(path: Path, reference: str) -> str:
     """Say what else helps where a provider's variable is not set."""
     if path[0] == "providers" and reference.startswith("env:"):
@@ -199,7 +200,13 @@ def _way_out(path: Path, reference: str) -> str:
 
 
 def _loaded(
-    file: str, config: Config, names: checks.Names, resolved: Mapping[Path, str], warnings: tuple[Problem, ...]
+    file: str,
+    version: str,
+    config: Config,
+    names: checks.Names,
+    env: Mapping[str, str],
+    resolved: Mapping[Path, str],
+    warnings: tuple[Problem, ...],
 ) -> Loaded:
     providers = {name: provider for name, provider in config.providers.items() if name not in names.left_out}
     backends = [backend for name, provider in providers.items() for backend in _backends(name, provider)]
@@ -209,14 +216,19 @@ def _loaded(
     ]
     return Loaded(
         path=file,
+        version=version,
         config=config,
         catalogue=Catalogue(backends, config.models, config.tiers),
         providers=providers,
         left_out=names.left_out,
         callers=tuple(callers),
         provider_keys=keys,
-        provider_headers={name: _headers(name, provider, resolved) for name, provider in providers.items()},
+        provider_headers={
+            name: _headers(("providers", name), provider, resolved) for name, provider in providers.items()
+        },
         admin_key=digest(resolved[("admin", "key")]) if config.admin.key else None,
+        collectors=dict(_collectors(config.telemetry, resolved, env)),
+        conventions=frozenset(filter(None, env.get(OPT_IN_VARIABLE, "").replace(" ", "").split(","))),
         warnings=warnings,
     )
 
@@ -228,10 +240,16 @@ def _backends(name: str, provider: Provider) -> Iterator[Backend]:
         yield Backend(name, model, provider.region, full, family, settings.context, settings.images)
 
 
-def _headers(name: str, provider: Provider, resolved: Mapping[Path, str]) -> dict[str, str]:
-    if not isinstance(provider, OpenAiProvider):
-        return {}
-    return {
-        header: resolved.get(("providers", name, "headers", header), value)
-        for header, value in provider.headers.items()
-    }
+def _collectors(
+    telemetry: Telemetry, resolved: Mapping[Path, str], env: Mapping[str, str]
+) -> Iterator[tuple[Signal, Collector]]:
+    signals: dict[Signal, Traces | Push] = {"traces": telemetry.traces, "metrics": telemetry.metrics}
+    for signal, settings in signals.items():
+        found = collector(signal, settings, _headers(("telemetry", signal), settings, resolved), env)
+        if found:
+            yield signal, found
+
+
+def _headers(path: Path, settings: Provider | Traces | Push, resolved: Mapping[Path, str]) -> dict[str, str]:
+    headers = {} if isinstance(settings, SimulatedProvider) else settings.headers
+    return {header: resolved.get((*path, "headers", header), value) for header, value in headers.items()}

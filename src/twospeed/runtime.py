@@ -7,6 +7,7 @@ import os
 import random
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
@@ -18,6 +19,7 @@ from twospeed.policy.breaker import Breaker, Health
 from twospeed.policy.classify import Classifier
 from twospeed.policy.limit import Limit, Limits
 from twospeed.policy.plan import Planner
+from twospeed.policy.tracing import begin
 from twospeed.proxy import Proxy
 from twospeed.stores.memory import MemoryAffinity, MemoryHealth, MemoryLimits
 from twospeed.types import Backend, Sink, Transport
@@ -30,6 +32,7 @@ from twospeed.upstream.simulated import SimulatedTransport
 AFFINITY_TTL = 3_600.0  # seconds a session is remembered after it was last served
 AFFINITY_SESSIONS = 100_000
 NO_LIMIT = Limit()
+TRACE_HEADERS = frozenset({b"traceparent", b"tracestate"})  # written by the proxy itself
 clock = time.monotonic
 
 
@@ -71,6 +74,8 @@ class Runtime:
             clock,
             time.time,
             self.new_id,
+            partial(begin, ratio=_ratio(loaded), bits=random.getrandbits),
+            loaded.version,
         )
 
     @staticmethod
@@ -90,12 +95,17 @@ class Runtime:
         link = Link(self.transports[backend.provider], f"{backend.provider}/{family}", limit)
         if isinstance(provider, OpenAiProvider):
             link.headers = _headers(provider, self.loaded.provider_keys.get(backend.provider))
-            link.forward = frozenset(name.lower().encode() for name in provider.forward_headers)
+            link.forward = frozenset(name.lower().encode() for name in provider.forward_headers) - TRACE_HEADERS
             link.answer_limit, link.account = provider.answer_limit, provider.stream_usage
         else:
             link.headers = ((b"content-type", b"application/json"),)
             link.forward = frozenset({b"x-twospeed-simulate"})
         return link
+
+
+def _ratio(loaded: Loaded) -> float | None:
+    """Return the share of requests to trace, None when traces go nowhere."""
+    return loaded.config.telemetry.traces.ratio if "traces" in loaded.collectors else None
 
 
 def transports(loaded: Loaded) -> dict[str, Transport]:

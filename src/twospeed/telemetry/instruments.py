@@ -1,0 +1,232 @@
+"""Every instrument there is, in one table: what is counted, in which unit, by which labels.
+
+The reference in the documents, the dashboard, `/metrics` and OTLP are all made from it. Names and units are those of
+OTLP; Prometheus names follow from them as an OpenTelemetry collector would make them, so that one query fits both ways
+of collecting. Source: OpenTelemetry, "Prometheus and OpenMetrics Compatibility"; GenAI metrics v1.41.0.
+"""
+
+from typing import Literal, NamedTuple
+
+Kind = Literal["counter", "gauge", "histogram", "info"]
+
+BACKEND = ("tier", "provider", "model", "region")
+OTHER = "other"  # the label of everything there is no room for
+NONE = "none"  # the label of what does not apply, such as the provider of a request that reached none
+TOKEN_TYPES = ("input", "output", "cached", "reasoning")
+
+DURATION_BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0)
+FIRST_TOKEN_BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 6.0, 15.0, 60.0, 300.0)
+OUTPUT_RATE_BOUNDS = (5.0, 10.0, 20.0, 40.0, 80.0, 150.0, 300.0, 600.0, 1000.0, 2000.0, 4000.0)
+OPERATION_BOUNDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+TOKEN_BOUNDS = tuple(float(4**power) for power in range(14))
+
+_UNITS = {"s": "seconds", "By": "bytes", "{token}/s": "per_second"}
+
+
+class Instrument(NamedTuple):
+    """One row of the table.
+
+    `unit`: UCUM, in braces where it only says what is counted. `merge`: how the values of several workers become one.
+    `wide`: on `/metrics` and OTLP alike; the others only go out over OTLP, where a convention asks for them.
+    """
+
+    name: str
+    kind: Kind
+    unit: str
+    labels: tuple[str, ...]
+    help: str
+    bounds: tuple[float, ...] = ()
+    merge: Literal["sum", "max", "min"] = "sum"
+    wide: bool = True
+
+    @property
+    def unit_word(self) -> str:
+        """The unit as it ends a Prometheus name, "" for none."""
+        return _UNITS.get(self.unit, "")
+
+    @property
+    def family(self) -> str:
+        """The Prometheus name without the suffix of its kind.
+
+        >>> REQUEST_DURATION.family
+        'twospeed_request_duration_seconds'
+        """
+        name = self.name.replace(".", "_")
+        return f"{name}_{self.unit_word}" if self.unit_word else name
+
+    @property
+    def series(self) -> int:
+        """Time series that one set of labels makes."""
+        return len(self.bounds) + 3 if self.kind == "histogram" else 1
+
+
+REQUESTS = Instrument(
+    "twospeed.requests",
+    "counter",
+    "{request}",
+    (*BACKEND, "code"),
+    "Finished requests by the backend that was tried last and the status the client saw; 499 is a client that left.",
+)
+REQUEST_DURATION = Instrument(
+    "twospeed.request.duration",
+    "histogram",
+    "s",
+    BACKEND,
+    "From the end of a request's head to the end of its answer.",
+    DURATION_BOUNDS,
+)
+FIRST_TOKEN = Instrument(
+    "twospeed.request.first_token",
+    "histogram",
+    "s",
+    BACKEND,
+    "From the end of a streamed request's head to the first content for the client, fallbacks included.",
+    FIRST_TOKEN_BOUNDS,
+)
+OUTPUT_RATE = Instrument(
+    "twospeed.output.tokens",
+    "histogram",
+    "{token}/s",
+    BACKEND,
+    "Output tokens per second of a streamed answer, after its first token; only where the provider counted them.",
+    OUTPUT_RATE_BOUNDS,
+)
+TOKENS = Instrument(
+    "twospeed.tokens",
+    "counter",
+    "{token}",
+    (*BACKEND, "type"),
+    "Tokens by type; cached ones are part of input, reasoning ones part of output; estimated where nobody counted.",
+)
+FAULTS = Instrument(
+    "twospeed.faults",
+    "counter",
+    "{request}",
+    (*BACKEND, "kind"),
+    "Requests that ended in a fault, by its kind.",
+)
+ATTEMPTS = Instrument(
+    "twospeed.attempts",
+    "counter",
+    "{attempt}",
+    (*BACKEND, "outcome"),
+    "Tries at backends; the outcome is ok or the kind of fault, also where a later attempt saved the request.",
+)
+LIMIT = Instrument(
+    "twospeed.limit",
+    "gauge",
+    "1",
+    ("pool", "dimension"),
+    "The limit itself: requests or tokens in 60 s, or requests at once.",
+    merge="max",
+)
+LIMIT_USED = Instrument(
+    "twospeed.limit.used", "gauge", "1", ("pool", "dimension"), "How much of a limit is used now.", merge="max"
+)
+LIMIT_LEFT = Instrument(
+    "twospeed.limit.left", "gauge", "1", ("pool", "dimension"), "How much of a limit is left now.", merge="min"
+)
+LIMIT_REFUSED = Instrument(
+    "twospeed.limit.refused",
+    "counter",
+    "{attempt}",
+    ("pool", "dimension"),
+    "Candidates passed over because a limit was reached.",
+)
+BREAKER_STATE = Instrument(
+    "twospeed.breaker.state",
+    "gauge",
+    "1",
+    ("provider", "model", "region", "state"),
+    "1 for the state a backend's breaker is in: closed, open or half_open.",
+    merge="max",
+)
+IN_FLIGHT = Instrument("twospeed.requests.in_flight", "gauge", "{request}", (), "Requests being served now.")
+CONNECTIONS = Instrument("twospeed.connections", "gauge", "{connection}", (), "Client connections open now.")
+STORE_UP = Instrument(
+    "twospeed.store.up",
+    "gauge",
+    "1",
+    ("store",),
+    "1 while the store of limits and breakers answers, 0 while each process counts by itself.",
+    merge="min",
+)
+BUILD = Instrument("twospeed.build", "info", "1", ("version", "python", "semconv"), "What is running.", merge="max")
+CONFIG = Instrument("twospeed.config", "info", "1", ("version",), "The configuration in force.", merge="max")
+RELOADS = Instrument(
+    "twospeed.config.reloads", "counter", "{reload}", ("outcome",), "Reloads of the configuration: ok or refused."
+)
+WORKERS = Instrument("twospeed.workers", "gauge", "{process}", (), "Processes that serve requests.")
+STARTED = Instrument(
+    "twospeed.start.time", "gauge", "s", (), "When the oldest worker started, since the epoch.", merge="min"
+)
+CPU = Instrument("twospeed.cpu.time", "counter", "s", (), "CPU time spent.")
+MEMORY = Instrument("twospeed.memory.resident", "gauge", "By", (), "Memory resident.")
+EXPORTED = Instrument(
+    "twospeed.telemetry.exported", "counter", "{item}", ("signal",), "Traces and metric reports taken by the collector."
+)
+DROPPED = Instrument(
+    "twospeed.telemetry.dropped",
+    "counter",
+    "{item}",
+    ("signal",),
+    "Traces, metric reports and log lines given up: nobody took them in time.",
+)
+OPERATION_DURATION = Instrument(
+    "gen_ai.client.operation.duration",
+    "histogram",
+    "s",
+    ("operation", *BACKEND, "error"),
+    "GenAI operation duration.",
+    OPERATION_BOUNDS,
+    wide=False,
+)
+OPERATION_FIRST_CHUNK = Instrument(
+    "gen_ai.client.operation.time_to_first_chunk",
+    "histogram",
+    "s",
+    ("operation", *BACKEND),
+    "Time to receive the first chunk of a streamed answer, from when the attempt began.",
+    OPERATION_BOUNDS,
+    wide=False,
+)
+TOKEN_USAGE = Instrument(
+    "gen_ai.client.token.usage",
+    "histogram",
+    "{token}",
+    ("operation", *BACKEND, "type"),
+    "Number of input and output tokens used.",
+    TOKEN_BOUNDS,
+    wide=False,
+)
+
+INSTRUMENTS = (
+    REQUESTS,
+    REQUEST_DURATION,
+    FIRST_TOKEN,
+    OUTPUT_RATE,
+    TOKENS,
+    FAULTS,
+    ATTEMPTS,
+    LIMIT,
+    LIMIT_USED,
+    LIMIT_LEFT,
+    LIMIT_REFUSED,
+    BREAKER_STATE,
+    IN_FLIGHT,
+    CONNECTIONS,
+    STORE_UP,
+    BUILD,
+    CONFIG,
+    RELOADS,
+    WORKERS,
+    STARTED,
+    CPU,
+    MEMORY,
+    EXPORTED,
+    DROPPED,
+    OPERATION_DURATION,
+    OPERATION_FIRST_CHUNK,
+    TOKEN_USAGE,
+)
+BY_NAME = {instrument.name: instrument for instrument in INSTRUMENTS}
