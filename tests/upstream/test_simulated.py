@@ -69,9 +69,10 @@ async def test_what_is_due_together_is_read_together():
     """A fast answer takes a handful of reads, not one per event; a slow one comes event by event."""
     fast = await transport(output_tokens={"median": 500, "spread": 0}).connect(later())
     await send(fast)
-    reads = [await fast.read(later()) for _ in range(2)]
-    assert reads[0].count(b"data:") == 1
-    assert reads[1].count(b"data:") > 100
+    reads = 0
+    while await fast.read(later()):
+        reads += 1
+    assert reads < 10
     slow = await transport(tokens_per_second=500, jitter=0, output_tokens={"median": 5, "spread": 0}).connect(later())
     await send(slow)
     assert [(await slow.read(later())).count(b'"content"') for _ in range(3)] == [1, 1, 1]

@@ -17,6 +17,7 @@ from twospeed.upstream.script.settings import FaultKind, FaultRule, Simulation
 __all__ = ["HEADER", "FaultKind", "FaultRule", "SimulatedExchange", "SimulatedTransport", "Simulation"]
 
 READ_LIMIT = 65_536  # bytes handed out by one read, about what a socket would give
+TICK = 0.0005  # seconds; what is due within it is due now, since loops keep time in milliseconds
 LONGEST_SLEEP = 86_400.0  # seconds; timers of some loops cannot count further
 
 KINDS = {
@@ -156,7 +157,7 @@ class SimulatedExchange:
             self._waiter.set_result(None)
 
     def _due(self) -> bytes:
-        now = max(asyncio.get_running_loop().time() - self._began, self._reached)
+        now = max(asyncio.get_running_loop().time() - self._began, self._reached) + TICK
         parts: list[bytes] = []
         size = 0
         while self._next is not None and self._next[0] <= now and size < READ_LIMIT:

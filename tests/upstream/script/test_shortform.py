@@ -1,11 +1,22 @@
 """Short answers: titles, commit messages, middles of code."""
 
+import re
 from random import Random
 
 import pytest
 
 from twospeed.upstream.script import Ask
-from twospeed.upstream.script.shortform import COMMIT, TITLE, command_block, commit_message, marker, middle, title
+from twospeed.upstream.script.shortform import (
+    command_block,
+    commit_message,
+    edits_from_text,
+    marker,
+    middle,
+    near,
+    title,
+    wants_commit_message,
+    wants_title,
+)
 
 DIFF = "diff --git a/src/app.py b/src/app.py\n--- a/src/app.py\n+++ b/src/app.py\n@@ -1 +1 @@\n-a\n+b\n"
 
@@ -30,15 +41,16 @@ def test_titles_are_one_short_line():
 )
 def test_title_requests_are_recognised(instructions: str):
     """Title calls of agents are told from real questions."""
-    assert TITLE.search(instructions)
-    assert not TITLE.search("Add a title attribute to the <img> tag in page.html")
+    assert wants_title(Ask("/chat/completions", instructions="Be brief. " * 500 + instructions))
+    assert not wants_title(Ask("/chat/completions", instructions="Add a title attribute to the <img> tag in page.html"))
 
 
 def test_commit_message_names_the_files():
     """A commit message is one line that names what changed."""
     assert "app.py" in commit_message(DIFF, Random(1))
     assert "\n" not in commit_message("", Random(1))
-    assert COMMIT.search("You are an expert that generates concise, one-line Git commit messages based on diffs.")
+    told = "You are an expert that generates concise, one-line Git commit messages based on diffs."
+    assert wants_commit_message(Ask("/chat/completions", instructions=told))
 
 
 @pytest.mark.parametrize(
@@ -73,3 +85,16 @@ def test_agents_that_read_fenced_commands_are_ended():
     assert marker(ask) == "COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT"
     assert command_block(ask).endswith("```mswea_bash_command\necho COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT\n```")
     assert command_block(Ask("/chat/completions", instructions="use ```bash fences")) == ""
+
+
+def test_clients_that_edit_from_text_are_recognised():
+    """A client that writes code from the answer into files is told from one that only shows it."""
+    assert edits_from_text(Ask("/chat/completions", instructions="Every *SEARCH/REPLACE block* must use this format"))
+    assert not edits_from_text(Ask("/chat/completions", instructions="Be helpful"))
+
+
+def test_long_prompts_are_searched_in_few_places_only():
+    """Signs are found in the first places of their word, in any case; the rest of a long prompt is left alone."""
+    sign = re.compile("Echo [A-Z]+")
+    assert near("x" * 500 + " Echo DONE", "echo", sign)
+    assert not near("echo " * 100 + "Echo DONE", "echo", sign)

@@ -155,6 +155,13 @@ def test_paths_are_where_the_client_works():
     assert called(ask(LIST, instructions=there)) == ("list_files", {"path": "/home/me/app", "recursive": False})
 
 
+def test_patterns_fit_the_tool():
+    """A search looks for a word, a listing for any file."""
+    wanted = schema("pattern", pattern=STRING)
+    assert called(ask(("grep", wanted))) == ("grep", {"pattern": "TODO"})
+    assert called(ask(("glob", wanted))) == ("glob", {"pattern": "*"})
+
+
 def test_tools_without_parameters_are_called_with_none():
     """A tool that takes nothing gets an empty object."""
     bare = Ask("/chat/completions", tools=[Tool("list_models", msgspec.Raw(b"null"))])

@@ -69,15 +69,15 @@ class Pace(msgspec.Struct):
     def over(self, events: Iterable[Event]) -> Iterator[tuple[float, Event]]:
         """Give each event its instant: events without tokens come at once with what is before them."""
         at, begun = 0.0, False
+        even = not self.jitter or self.gap < NOISE_FROM
         for event in events:
             if event.tokens:
-                at += self._gap() * event.tokens if begun else self.whole(event.tokens)
+                gap = self.gap if even else self._noisy()
+                at += gap * event.tokens if begun else self.whole(event.tokens)
                 begun = True
             yield at, event
 
-    def _gap(self) -> float:
-        if not self.jitter or self.gap < NOISE_FROM:
-            return self.gap
+    def _noisy(self) -> float:
         return self.gap * exp(self.chance.gauss(0.0, self.jitter) - self.jitter**2 / 2)
 
     def whole(self, tokens: int) -> float:

@@ -97,10 +97,10 @@ class ChatVoice:
         """Say it in chunks: the role, content, the finish reason, usage where asked for, [DONE]."""
         chunk = _Chunk(ask, origin)
         yield Event(Part.OPEN, chunk.of({"role": "assistant", "content": "" if not script.calls else None}))
-        for piece, tokens in batches(script.reasoning, batch):
-            yield Event(Part.CONTENT, chunk.text("reasoning_content", piece), tokens)
-        for piece, tokens in batches(script.text, batch):
-            yield Event(Part.CONTENT, chunk.text("content", piece), tokens)
+        for field, said in ((b"reasoning_content", script.reasoning), (b"content", script.text)):
+            before, after = chunk.around(field)
+            for piece, tokens in batches(said, batch):
+                yield Event(Part.CONTENT, before + _json(piece) + after, tokens)
         for index, call in enumerate(script.calls):
             head = {"index": index, "id": call.id, "type": "function", "function": {"name": call.name, "arguments": ""}}
             yield Event(Part.CONTENT, chunk.of({"tool_calls": [head]}), 1)
@@ -145,11 +145,11 @@ class _Chunk:
         head = head_of("chat.completion.chunk", "chatcmpl", ask, origin)
         self._head = b"data: " + _json(head)[:-1] + b',"choices":['
         self._tail = b',"usage":null}\n\n' if ask.wants_usage else b"}\n\n"
-        self._before = self._head + b'{"index":0,"delta":{'
-        self._after = b'},"logprobs":null,"finish_reason":null}]' + self._tail
 
-    def text(self, field: str, piece: str) -> bytes:
-        return b'%s"%s":%s%s' % (self._before, field.encode(), _json(piece), self._after)
+    def around(self, field: bytes) -> tuple[bytes, bytes]:
+        """Return what stands before and after the JSON text of one piece."""
+        before = self._head + b'{"index":0,"delta":{"' + field + b'":'
+        return before, b'},"logprobs":null,"finish_reason":null}]' + self._tail
 
     def of(self, delta: dict[str, Any], finish: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}

@@ -4,16 +4,19 @@ A token here is one word or one run of punctuation, with the white space before 
 """
 
 import re
+from collections import Counter
 from random import Random
 from typing import NamedTuple
 
 PIECE = re.compile(r"\s*[A-Za-z0-9_]{1,12}|\s*[^\sA-Za-z0-9_]{1,4}|\s+")
+SIGN = re.compile(r"```[a-z]+|\.?[a-z]+")
 LANGUAGE_SIGNS = {
-    "python": re.compile(r"\bpython\b|\w\.py\b|```py|\bpytest\b|\bdef \w+\(|\bdjango\b|\bpip\b", re.I),
-    "typescript": re.compile(r"\b(java|type)script\b|\w\.[jt]sx?\b|```[jt]s|\bnode(\.js)?\b|\bnpm\b|\breact\b", re.I),
-    "rust": re.compile(r"\brust\b|\w\.rs\b|```rust|\bcargo\b|\bfn \w+\(|\bborrow checker\b", re.I),
-    "go": re.compile(r"\bgolang\b|\w\.go\b|```go\b|\bgoroutines?\b|\bgo (test|mod|build|vet)\b|\bfunc \w+\(", re.I),
+    "python": "python pytest django pip def .py ```python ```py",
+    "typescript": "typescript javascript node npm react .ts .tsx .js .jsx ```typescript ```ts ```javascript ```js",
+    "rust": "rust cargo borrow fn .rs ```rust",
+    "go": "golang goroutine goroutines vet func .go ```go",
 }
+LANGUAGE_OF = {sign: name for name, signs in LANGUAGE_SIGNS.items() for sign in signs.split()}
 SENTENCES = (
     "The change belongs in `{file}`, where `{verb}_{noun}` reads the {noun} before it has been checked.",
     "I would keep the public signature as it is and move the check to the start of the function.",
@@ -115,8 +118,8 @@ def pieces(text: str) -> list[str]:
 
 def language(text: str) -> str:
     """Return the language that the text hints at most often, python when it hints at none."""
-    hints = {name: len(sign.findall(text)) for name, sign in LANGUAGE_SIGNS.items()}
-    return max(hints, key=lambda name: hints[name])
+    hints = Counter(LANGUAGE_OF[sign] for sign in SIGN.findall(text.lower()) if sign in LANGUAGE_OF)
+    return hints.most_common(1)[0][0] if hints else "python"
 
 
 def answer(chance: Random, topic: Topic, tokens: int) -> list[str]:

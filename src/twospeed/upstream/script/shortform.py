@@ -16,7 +16,8 @@ MARKER = re.compile(
     r"\becho\s+[\"']?([A-Z][A-Z0-9_]*(?:COMPLETE|SUBMIT|FINISH|DONE)[A-Z0-9_]*|(?:COMPLETE|SUBMIT|FINISH)_[A-Z0-9_]+)"
 )
 FENCE = re.compile(r"```(\w*(?:bash|shell|sh)\w*)")
-EDIT_FORMAT = re.compile(r"SEARCH/REPLACE|\bfile listing\b", re.I)
+NEARBY = 120  # characters around a word in which the rest of a sign must stand
+PLACES = 8  # how many places of a word are looked at
 CHANGED = re.compile(r"^(?:\+\+\+ b/|diff --git a/)(\S+)", re.M)
 WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*[A-Za-z0-9]")
 STOP_WORD = re.compile(
@@ -33,6 +34,39 @@ STATEMENTS = {
 }
 PAIRS = {"(": ")", "[": "]"}
 EXPRESSIONS = ("result", "value", "item", "len(items)", "name")
+
+
+def near(text: str, word: str, sign: re.Pattern[str]) -> re.Match[str] | None:
+    """Search for a sign around the first places of a word that belongs to it; all of a long prompt would cost milliseconds.
+
+    Args:
+        word: In lower case; found in any case.
+    """
+    lowered = text.lower()
+    at = lowered.find(word)
+    for _ in range(PLACES):
+        if at < 0:
+            return None
+        if found := sign.search(text, max(0, at - NEARBY), at + NEARBY):
+            return found
+        at = lowered.find(word, at + len(word))
+    return None
+
+
+def wants_title(ask: Ask) -> bool:
+    """Say whether a title is asked for."""
+    return near(ask.instructions, "title", TITLE) is not None
+
+
+def wants_commit_message(ask: Ask) -> bool:
+    """Say whether a commit message is asked for."""
+    return near(ask.instructions, "commit message", COMMIT) is not None
+
+
+def edits_from_text(ask: Ask) -> bool:
+    """Say whether the client would write code from the answer into files."""
+    told = ask.instructions.lower()
+    return "search/replace" in told or "file listing" in told
 
 
 def title(text: str) -> str:
@@ -55,14 +89,14 @@ def commit_message(diff: str, chance: Random) -> str:
 
 def marker(ask: Ask) -> str:
     """Return the word that a command must print to end the task, "" where the instructions name none."""
-    found = MARKER.search(ask.instructions)
+    found = near(ask.instructions, "echo", MARKER)
     return found[1] if found else ""
 
 
 def command_block(ask: Ask) -> str:
     """Return the answer that ends the task of an agent which reads commands from fenced text, "" for all others."""
-    fence = FENCE.search(ask.instructions)
-    if not fence or not marker(ask) or ask.tools:
+    fence = None if ask.tools else near(ask.instructions, "```", FENCE)
+    if not fence or not marker(ask):
         return ""
     return f"THOUGHT: Nothing is left to do, so I submit the work.\n\n```{fence[1]}\necho {marker(ask)}\n```"
 

@@ -9,7 +9,7 @@ from twospeed.types import NULL
 from twospeed.upstream.script import Ask, Call, Tool
 from twospeed.upstream.script.prose import Topic, pieces, words
 from twospeed.upstream.script.schema import instance
-from twospeed.upstream.script.shortform import marker, title
+from twospeed.upstream.script.shortform import marker, near, title
 
 WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 PREFERRED = (
@@ -50,13 +50,12 @@ NAGGING = re.compile(
     re.I,
 )
 READER = re.compile(r"read|view|cat\b|open", re.I)
-WORKING_DIRECTORY = re.compile(
-    r"(?:working directory|\bcwd\b|workspace (?:root|folder|directory))[^\n/]{0,40}(/[^\s`'\"<>]*)", re.I
-)
-HERE, FILE, SCRATCH = ".", "README.md", "simulated-scratch.txt"
+WORKING_DIRECTORY = re.compile(r"(?:working directory|\bcwd\b|workspace directory)[^\n/]{0,40}(/[^\s`'\"<>]*)", re.I)
+GLOB = re.compile(r"glob|list|find_?file", re.I)
+HERE, FILE, SCRATCH, ANY, WORD = ".", "README.md", "simulated-scratch.txt", "*", "TODO"
 HINTS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"glob|include|exclude", re.I), "*"),
-    (re.compile(r"pattern|query|regex|search|symbol|keyword", re.I), "TODO"),
+    (re.compile(r"glob|include|exclude", re.I), ANY),
+    (re.compile(r"pattern|query|regex|search|symbol|keyword", re.I), WORD),
     (re.compile(r"file", re.I), FILE),
     (re.compile(r"path|dir|cwd|folder|root", re.I), HERE),
     (re.compile(r"url|uri|href", re.I), "https://example.com/"),
@@ -84,7 +83,7 @@ def choose(ask: Ask) -> Tool | None:
     if named is not None or ask.choice == "none" or not ask.tools:
         return named
     ending = _ending(ask)
-    if ask.rounds or NAGGING.search(ask.prompt[:4000]):
+    if ask.rounds or near(ask.prompt[:4000], "tool", NAGGING):
         return ending or (_safest(ask) if ask.choice == "required" else None)
     harmless = min((tool for tool in ask.tools if harm(tool.name) < 2), key=lambda tool: _rank(tool.name), default=None)
     return harmless or ending or (_safest(ask) if ask.choice == "required" else None)
@@ -136,6 +135,8 @@ def _word(name: str, tool: Tool, ask: Ask) -> str:
     if COMMAND.search(name):
         return f"echo {marker(ask)}" if marker(ask) else "ls"
     text = next((text for sign, text in HINTS if sign.search(name)), "")
+    if text == WORD and GLOB.search(tool.name):
+        return ANY
     if text not in (HERE, FILE):
         return text
     if harm(tool.name) == 2:
@@ -145,7 +146,7 @@ def _word(name: str, tool: Tool, ask: Ask) -> str:
 
 def _located(path: str, ask: Ask) -> str:
     """Return the path as an absolute one where the instructions say which directory the client works in."""
-    found = WORKING_DIRECTORY.search(ask.instructions)
+    found = near(ask.instructions, "director", WORKING_DIRECTORY) or near(ask.instructions, "cwd", WORKING_DIRECTORY)
     if not found:
         return path
     root = found[1].rstrip("/.,;")

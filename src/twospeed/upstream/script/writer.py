@@ -9,7 +9,15 @@ from twospeed.types import NULL
 from twospeed.upstream.script import Ask, Finish, Script
 from twospeed.upstream.script.prose import Topic, answer, language, pieces
 from twospeed.upstream.script.schema import instance
-from twospeed.upstream.script.shortform import COMMIT, EDIT_FORMAT, TITLE, command_block, commit_message, middle, title
+from twospeed.upstream.script.shortform import (
+    command_block,
+    commit_message,
+    edits_from_text,
+    middle,
+    title,
+    wants_commit_message,
+    wants_title,
+)
 from twospeed.upstream.script.toolbox import calls, hint
 
 CACHED_FROM = 1024  # input tokens from which a provider keeps a prompt
@@ -43,8 +51,7 @@ def _text(ask: Ask, chance: Random, tokens: int) -> list[str]:
     short = _short_form(ask, chance)
     if short:
         return pieces(short)
-    listings = not EDIT_FORMAT.search(ask.instructions)
-    return answer(chance, Topic(language(ask.prompt[-4000:]), listings), tokens)
+    return answer(chance, Topic(language(ask.prompt[-1000:]), listings=not edits_from_text(ask)), tokens)
 
 
 def _short_form(ask: Ask, chance: Random) -> str:
@@ -52,9 +59,9 @@ def _short_form(ask: Ask, chance: Random) -> str:
         return middle(ask.prompt, ask.suffix, chance)
     if ask.tools:
         return ""
-    if COMMIT.search(ask.instructions):
+    if wants_commit_message(ask):
         return commit_message(ask.prompt, chance)
-    if TITLE.search(ask.instructions):
+    if wants_title(ask):
         return title(ask.prompt)
     return command_block(ask)
 
