@@ -162,6 +162,14 @@ def test_patterns_fit_the_tool():
     assert called(ask(("glob", wanted))) == ("glob", {"pattern": "*"})
 
 
+def test_words_fit_the_property():
+    """A description is a sentence, a city is one word."""
+    made = called(ask(("get_weather", schema("city", "reason", city=STRING, reason=STRING))))
+    assert made is not None
+    assert made[1]["city"] == "example"
+    assert made[1]["reason"].endswith(".")
+
+
 def test_tools_without_parameters_are_called_with_none():
     """A tool that takes nothing gets an empty object."""
     bare = Ask("/chat/completions", tools=[Tool("list_models", msgspec.Raw(b"null"))])

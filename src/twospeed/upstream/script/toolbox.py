@@ -62,6 +62,10 @@ HINTS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"lang", re.I), "python"),
     (re.compile(r"^(id|.*_id|key|name|.*_name|.*Id|.*Name)$"), "main"),
 )
+SENTENCE = re.compile(
+    r"desc|reason|result|summary|text|content|message|thought|explan|answer|comment|body|prompt|note|detail|output|respon",
+    re.I,
+)
 COMMAND = re.compile(r"command|^cmd$|^script$", re.I)
 
 
@@ -154,7 +158,7 @@ def _located(path: str, ask: Ask) -> str:
 
 
 def hint(name: str, ask: Ask, chance: Random) -> str:
-    """Return what to say in a string property of this name: a title where one is asked for, else a sentence."""
+    """Return what to say in a string property of this name: a title, a sentence, or just some word."""
     if "title" in name.lower():
         return title(ask.prompt)
-    return words(chance, Topic())
+    return words(chance, Topic()) if not name or SENTENCE.search(name) else "example"
