@@ -8,11 +8,11 @@ from typing import Any
 
 from twospeed import __version__
 from twospeed.cli import FAILED, MISUSED, OK
-from twospeed.config import ConfigError, load
+from twospeed.config import load
 from twospeed.dialects import Dialect, discover
 from twospeed.errors import Fault
 from twospeed.policy.classify import Classifier, Classify
-from twospeed.problems import render
+from twospeed.problems import ConfigError, render
 from twospeed.types import Verdict
 
 

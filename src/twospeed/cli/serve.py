@@ -5,10 +5,12 @@ import asyncio
 import logging
 import sys
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 from twospeed.cli import FAILED, MISUSED, OK
-from twospeed.config import ConfigError, Loaded, load
+from twospeed.config import Loaded, load
+from twospeed.problems import ConfigError
 from twospeed.upstream import SimulatedProvider
 
 
@@ -84,7 +86,10 @@ def _mark(loaded: Loaded, provider: str) -> str:
 
 def _loaded(options: argparse.Namespace) -> Loaded:
     loaded = load(options.config)
-    return loaded if options.port is None else loaded.with_port(options.port)
+    if options.port is None:
+        return loaded
+    listen = loaded.config.listen.model_copy(update={"port": options.port})
+    return replace(loaded, config=loaded.config.model_copy(update={"listen": listen}))
 
 
 def _simulation(loaded: Loaded, name: str | None) -> tuple[str, Any]:

@@ -7,9 +7,10 @@ import signal
 import sys
 from collections.abc import Callable
 
-from twospeed.config import ConfigError, Loaded
+from twospeed.config import Loaded
 from twospeed.edge.api import Api
 from twospeed.edge.http import HttpServer
+from twospeed.problems import ConfigError
 from twospeed.runtime import Runtime, remember
 from twospeed.telemetry.lines import RequestLog, json_line, text_line
 from twospeed.types import Sink
@@ -30,9 +31,9 @@ class Server:
     def __init__(self, load: Callable[[], Loaded], loaded: Loaded, log_format: str) -> None:
         self._load = load
         self._lines = request_log(log_format)
-        self._sinks: list[Sink] = [self._lines] if self._lines else []
+        self.sinks: list[Sink] = [self._lines] if self._lines else []
         self._memory = remember(loaded.config.breaker)
-        self.api = Api(Runtime(loaded, self._memory, self._sinks))
+        self.api = Api(Runtime(loaded, self._memory, self.sinks))
         self.http = HttpServer(self.api, loaded.config.listen)
         self._stopping = asyncio.Event()
 
@@ -67,7 +68,7 @@ class Server:
         except ConfigError as error:
             log.error("the configuration was not reloaded, the one before stays in force:\n%s", error)
             return
-        old, self.api.runtime = self.api.runtime, Runtime(loaded, self._memory, self._sinks)
+        old, self.api.runtime = self.api.runtime, Runtime(loaded, self._memory, self.sinks)
         asyncio.get_running_loop().create_task(old.close())
         log.warning("configuration reloaded")
 

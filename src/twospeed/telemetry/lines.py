@@ -50,7 +50,7 @@ def text_line(record: Record) -> str:
     fault = f" fault={record.fault.value}" if record.fault else ""
     why = ",".join(record.reasons[:3])
     return _plain(
-        f"{record.id[:12]} {record.status or '-'} {record.endpoint} {record.tier or '-'} {record.backend or '-'}"
+        f"{record.id} {record.status or '-'} {record.endpoint} {record.tier or '-'} {record.backend or '-'}"
         f" {took:.1f}ms{first}{tokens} caller={record.caller} model={record.requested_model} why={why}{tries}{fault}"
     )
 
