@@ -3,7 +3,6 @@
 import json
 
 import pytest
-
 from tests.serving import serving
 
 BEFORE = {

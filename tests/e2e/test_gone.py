@@ -4,7 +4,6 @@ import asyncio
 import json
 
 import pytest
-
 from tests.serving import Serving, serving
 
 LIMITED = """

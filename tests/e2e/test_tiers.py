@@ -3,17 +3,15 @@
 import hashlib
 
 import pytest
-
 from tests.serving import TWO_FAST, serving
 
 KEYED = (
     TWO_FAST
     + """
 keys:
-  - {name: ann, key: env:ANN, models: [auto, fast]}
-  - {name: bob, key: sha256:%s}
-"""
-    % hashlib.sha256(b"sk-bob").hexdigest()
+  - {{name: ann, key: env:ANN, models: [auto, fast]}}
+  - {{name: bob, key: sha256:{}}}
+""".format(hashlib.sha256(b"sk-bob").hexdigest())
 )
 
 

@@ -123,9 +123,20 @@ class Planner:
         known = self._reach.get(key)
         if known is None:
             backends = route.backends or self._lanes[tier].backends
-            known = tuple(backend for backend in backends if caller.may_use(*self._names[backend.name]))
+            granted = self._granted(caller)
+            known = tuple(backend for backend in backends if backend.name in granted)
             self._reach[key] = known
         return known
+
+    def _granted(self, caller: Caller) -> frozenset[str]:
+        """Return the backends a caller may end up at, fallback included (R32).
+
+        `auto` alone in a key's list opens both tiers; beside names of tiers, models or backends, those are the bounds.
+        """
+        own = frozenset(
+            backend for backend, names in self._names.items() if caller.may_use(*(n for n in names if n != AUTO))
+        )
+        return own or frozenset(self._names if caller.may_use(AUTO) else ())
 
     def plan(
         self, tier: Tier, backends: Sequence[Backend], session: str, needs: Needs, request: Request, now: float
