@@ -4,6 +4,7 @@ Scalars follow YAML 1.2, as editors do: only `true` and `false` are booleans, so
 keys are always text. Anchors, aliases and merges (`<<`) work; other tags do not. Knows nothing of settings.
 """
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,8 +19,8 @@ VALUES = 100_000  # after aliases are followed, so that a few lines cannot unfol
 _TOO_DEEP = f"is nested deeper than {DEPTH} levels"
 _NULL = {"", "~", "null", "Null", "NULL"}
 _BOOLEAN = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_INTEGER = re.compile(r"[-+]?[0-9]{1,30}")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?")
+_INTEGER = re.compile(r"[-+]?[0-9]{1,1000}")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]{1,300}(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?")
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _CORE = "tag:yaml.org,2002:"
 _TAGS = {_CORE + name for name in ("null", "bool", "int", "float", "str", "seq", "map", "merge", "timestamp", "value")}
@@ -205,7 +206,8 @@ def _plain(text: str) -> Any:
         return _BOOLEAN[text]
     if _INTEGER.fullmatch(text):
         return int(text)
-    return float(text) if _FLOAT.fullmatch(text) else text
+    number = float(text) if _FLOAT.fullmatch(text) else math.inf
+    return number if math.isfinite(number) else text
 
 
 def _is_empty(node: yaml.Node) -> bool:

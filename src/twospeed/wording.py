@@ -117,7 +117,7 @@ def shown(value: Any, secret: bool = False) -> str:
     if secret:
         return "a value that is not shown here"
     if not isinstance(value, str):
-        return str(value).lower()
+        return str(value).lower()[:_LONGEST_SHOWN]
     text = re.sub(r"//[^/@\s]*@", "//***@", value)
     return repr(text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "...")
 

@@ -1,0 +1,139 @@
+"""Checks between sections; the messages are in golden/config."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twospeed.checks import Names, absence, check
+from twospeed.policy.catalogue import Catalogue
+from twospeed.policy.plan import Tiers
+from twospeed.types import Backend
+
+PROVIDERS = {"sim": {"kind": "simulated", "models": {"quick": {}, "slow": {}}}}
+TIERS = {"fast": {"models": ["sim/quick"]}, "deep": {"models": ["sim/slow"]}}
+
+
+def found(env=None, **sections):
+    """What is wrong with a file of these sections: path -> message."""
+    value = {"providers": PROVIDERS, "tiers": TIERS, **sections}
+    return {finding.path: finding.message for finding in check(value, Names(value, env or {}))}
+
+
+def test_a_sound_file_has_no_findings():
+    """Nothing is said about what is right."""
+    assert found(models={"coder": ["sim/quick", "sim/slow"], "gpt-*": "auto"}) == {}
+
+
+@pytest.mark.parametrize(
+    ("provider", "reason"),
+    [
+        ({}, ""),
+        ({"when": "env:SET"}, ""),
+        ({"when": "env:NOT"}, "NOT is not set"),
+        ({"unless": ["env:NOT"]}, ""),
+        ({"unless": ["env:NOT", "env:SET"]}, "SET is set"),
+        ({"when": "env:NOT", "unless": ["env:SET"]}, "NOT is not set"),
+        ({"when": 5, "unless": {"a": 1}}, ""),
+    ],
+)
+def test_a_provider_takes_part_or_there_is_a_reason(provider, reason):
+    """`when` needs its variable, `unless` must have none of its own."""
+    assert absence(provider, {"SET": "x"}) == reason
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+def test_this_machine_needs_no_keys(host):
+    """Loopback is open to whoever is on the machine."""
+    assert found(listen={"host": host}) == {}
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "10.0.0.5", "example.com"])
+def test_other_machines_need_keys(host):
+    """A listener beyond loopback is refused without keys, and accepted with them."""
+    assert list(found(listen={"host": host})) == [("listen", "host")]
+    assert found(listen={"host": host}, keys=[{"name": "a", "key": "env:A"}]) == {}
+    assert list(found(admin={"host": host})) == [("admin", "host")]
+    assert found(admin={"host": host, "key": "env:A"}) == {}
+
+
+def test_two_listeners_need_two_ports():
+    """The same port twice is seen before it fails; 0 lets the system choose both."""
+    assert list(found(listen={"port": 9000}, admin={"port": 9000})) == [("admin", "port")]
+    assert found(listen={"port": 0}, admin={"port": 0}) == {}
+
+
+def test_names_of_a_provider_that_cannot_be_read_are_not_called_unknown():
+    """One mistake in a provider does not bring a second complaint for each of its models."""
+    broken = {"sim": {"kind": "simulated", "models": ["quick", "slow"]}}
+    assert found(providers=broken) == {}
+
+
+def test_a_left_out_provider_is_no_error_as_long_as_another_takes_part():
+    """Lists shrink silently; only a tier that nobody serves is an error."""
+    spare = {"spare": {"kind": "openai", "when": "env:KEY", "models": {"m": {}}}}
+    tiers = {"fast": {"models": ["spare/m", "sim/quick"]}, "deep": {"models": ["spare/m"]}}
+    found_now = found(providers=PROVIDERS | spare, tiers=tiers, models={"other": ["spare/m"]})
+    assert list(found_now) == [("tiers", "deep", "models")]
+    assert "set KEY, or add one that always does" in found_now["tiers", "deep", "models"]
+    assert found(env={"KEY": "x"}, providers=PROVIDERS | spare, tiers=tiers) == {}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "covered"),
+    [
+        ("*", "gpt-*", True),
+        ("gpt-*", "gpt-*-mini", True),
+        ("gpt-*", "gpt-?", True),
+        ("gpt-?", "gpt-*", False),
+        ("gpt-*-mini", "gpt-*", False),
+        ("*a*", "*b*", False),
+        ("*", "o[1-9]", True),
+        ("o*", "o[1-9]", False),
+    ],
+)
+def test_a_glob_is_called_unreachable_only_when_it_surely_is(first, second, covered):
+    """A wider glob above takes everything; where there is doubt nothing is said."""
+    assert (("models", second) in found(models={first: ["auto"], second: ["auto"]})) == covered
+
+
+def test_a_deadline_beyond_the_total_is_pointless():
+    """Only deadlines that are written are questioned, against the total that holds."""
+    tiers = {**TIERS, "fast": {"models": ["sim/quick"], "timeouts": {"total": "1s"}}}
+    assert found(tiers=tiers) == {}
+    tiers["fast"]["timeouts"]["idle"] = "2s"
+    assert list(found(tiers=tiers)) == [("tiers", "fast", "timeouts", "idle")]
+
+
+ALIASES = st.dictionaries(
+    st.sampled_from("abcdef"), st.lists(st.sampled_from([*"abcdef", "sim/quick", "sim/slow"]), min_size=1, max_size=3)
+)
+
+
+@given(ALIASES)
+def test_aliases_without_a_finding_lead_somewhere(models):
+    """Whatever passes the checks, every alias of it ends in backends; and whatever goes in circles is found."""
+    if found(models=models):
+        return
+    backends = [Backend("sim", name, "default", f"sim/{name}@default") for name in ("quick", "slow")]
+    catalogue = Catalogue(backends, models, Tiers.model_validate(TIERS))
+    assert all(catalogue.route(name).backends for name in models)
+
+
+@given(ALIASES)
+def test_every_circle_is_found(models):
+    """An alias that comes back to itself is always named."""
+    findings = found(models=models)
+    circles = {name for name in models if _comes_back(name, models)}
+    told = {path for path, message in findings.items() if "circle" in message}
+    assert bool(told) == bool(circles)
+    assert {path[1] for path in told} <= circles
+
+
+def _comes_back(name, models):
+    seen, waiting = set(), list(models[name])
+    while waiting:
+        target = waiting.pop()
+        if target not in seen:
+            seen.add(target)
+            waiting += models.get(target, [])
+    return name in seen
