@@ -1,9 +1,9 @@
 """The text a scraper gets, read by a strict parser of its own."""
 
 import pytest
-
 from tests.openmetrics import parse
 from tests.telemetry.records import SAMPLED, record
+
 from twospeed.telemetry.exposition import OPEN_METRICS, PROMETHEUS, render
 from twospeed.telemetry.instruments import BUILD, CPU, LIMIT, REQUEST_DURATION
 from twospeed.telemetry.metrics import Metrics

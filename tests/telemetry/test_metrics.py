@@ -2,6 +2,7 @@
 
 from tests.openmetrics import parse
 from tests.telemetry.records import DEEP, FAST, SAMPLED, TRACE, attempt, record
+
 from twospeed.errors import Kind
 from twospeed.telemetry.exposition import OPEN_METRICS, render
 from twospeed.telemetry.instruments import (

@@ -1,6 +1,7 @@
 """GenAI client metrics, kept for OTLP."""
 
 from tests.telemetry.records import DEEP, FAST, attempt, record
+
 from twospeed.errors import Kind
 from twospeed.telemetry.instruments import OPERATION_DURATION, OPERATION_FIRST_CHUNK, TOKEN_USAGE
 from twospeed.telemetry.operations import MOST, Operations

@@ -1,8 +1,8 @@
 """Snapshots of several workers."""
 
 import msgspec
-
 from tests.telemetry.records import DEEP, SAMPLED, attempt, record
+
 from twospeed.telemetry.instruments import IN_FLIGHT, LIMIT_LEFT, LIMIT_USED, REQUEST_DURATION, REQUESTS, STORE_UP
 from twospeed.telemetry.metrics import Metrics, Reading
 from twospeed.telemetry.snapshot import Distribution, Exemplar, Snapshot, merge, together

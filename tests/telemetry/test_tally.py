@@ -1,6 +1,7 @@
 """Counting the requests of one tier at one backend."""
 
 from tests.telemetry.records import SAMPLED, attempt, record
+
 from twospeed.errors import Kind
 from twospeed.telemetry.instruments import DURATION_BOUNDS, FIRST_TOKEN_BOUNDS, OUTPUT_RATE_BOUNDS
 from twospeed.telemetry.snapshot import empty

@@ -18,7 +18,9 @@ _PARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2}
 _MEMBER = r"[ \t]*(?:[a-z0-9][a-z0-9_\-*/@]{0,255}=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{1,256})?[ \t]*"
 _STATE = re.compile(rf"{_MEMBER}(?:,{_MEMBER}){{0,31}}".encode())
 _SPAN_BITS = 64
-_SPAN = (1 << _SPAN_BITS) - 1
+_SPANS = 1 << _SPAN_BITS
+_SPAN = _SPANS - 1
+_NO_SPAN, _ONE = f"{0:016x}", f"{1:016x}"  # all zeros is no valid id
 
 
 def begin(headers: Mapping[bytes, bytes], ratio: float | None, bits: Callable[[int], int]) -> Trace | None:
@@ -36,13 +38,15 @@ def begin(headers: Mapping[bytes, bytes], ratio: float | None, bits: Callable[[i
     joined = _joined(parent, headers.get(b"tracestate", b"")) if parent else None
     if ratio is None:
         return joined
-    chance = bits(_SPAN_BITS * 3)
-    span = f"{chance >> 2 * _SPAN_BITS or 1:016x}"
+    chance = bits(3 * _SPAN_BITS)
+    text = f"{chance:048x}"
+    span, trace = text[:16].replace(_NO_SPAN, _ONE), text[16:]
     if joined is None:
-        trace = chance & ((1 << 2 * _SPAN_BITS) - 1) or 1
-        return Trace(f"{trace:032x}", span, "", (trace & _SPAN) < ratio * (1 << _SPAN_BITS))
+        if trace == _NO_SPAN + _NO_SPAN:
+            trace = _NO_SPAN + _ONE
+        return Trace(trace, span, "", (chance & _SPAN) < ratio * _SPANS)
     # By the id, so that the same trace gets the same answer from every proxy it passes.
-    sampled = joined.sampled or int(joined.id[16:], 16) < ratio * (1 << _SPAN_BITS)
+    sampled = joined.sampled or int(joined.id[16:], 16) < ratio * _SPANS
     return Trace(joined.id, span, joined.parent, sampled, joined.state)
 
 

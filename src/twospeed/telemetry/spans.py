@@ -1,0 +1,230 @@
+"""A record as spans: one SERVER span for the request, one CLIENT span for each attempt, nothing of what was said.
+
+Imported only once traces have somewhere to go, and run off the request's path. Source: OpenTelemetry HTTP spans and
+GenAI client spans, version SEMCONV; W3C ids come with the record.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
+from opentelemetry.util.types import AttributeValue
+
+from twospeed import __version__
+from twospeed.errors import MEANING, Kind, Source
+from twospeed.telemetry.conventions import SCHEMA_URL, SCOPE, Place
+from twospeed.types import Attempt, Record, Trace
+
+LONGEST_DETAIL = 200  # characters of a fault's detail
+# A client that leaves or reads no more is no error of whom it leaves.
+_LEFT = frozenset({Kind.CLIENT_GONE, Kind.CLIENT_STALLED})
+_API_TYPES = {"openai_chat": "chat_completions", "openai_responses": "responses"}
+_ERROR = StatusCode.ERROR
+_UNSET = Status(StatusCode.UNSET)
+
+Attributes = dict[str, AttributeValue]
+
+
+class Spans:
+    """Makes spans.
+
+    Args:
+        resource: Who makes them.
+        places: Where each provider is, by its name; replaced when the configuration is.
+    """
+
+    def __init__(self, resource: Resource, places: Mapping[str, Place]) -> None:
+        self._resource = resource
+        self._scope = InstrumentationScope(SCOPE, __version__, SCHEMA_URL)
+        self.places = places
+
+    def of(self, record: Record) -> Iterator[ReadableSpan]:
+        """Make the spans of one finished request, its own first. Nothing comes of one without a trace."""
+        trace = record.trace
+        if trace is None or not trace.span:
+            return
+        # What is exported was sampled, at the latest by its fault.
+        state = TraceState.from_header([trace.state]) if trace.state else None
+        flags = TraceFlags(TraceFlags.SAMPLED)
+        own = SpanContext(int(trace.id, 16), int(trace.span, 16), False, flags, state)
+        yield self._request(record, own, _parent(trace, state))
+        for number, attempt in enumerate(record.attempts, 1):
+            context = SpanContext(own.trace_id, int(attempt.span, 16), False, flags, state)
+            yield self._attempt(record, attempt, number, context, own)
+
+    def _request(self, record: Record, context: SpanContext, parent: SpanContext | None) -> ReadableSpan:
+        fault = record.fault
+        attributes = {**_http(record), **_decision(record)}
+        status = _UNSET
+        if fault is not None:
+            attributes["twospeed.fault"] = fault.value
+            if MEANING[fault].source is not Source.CLIENT:
+                attributes["error.type"] = fault.value
+                status = Status(_ERROR, record.fault_detail[:LONGEST_DETAIL] or None)
+        name = f"POST {record.endpoint}"
+        return self._span(record, name, SpanKind.SERVER, context, parent, attributes, status, *_whole(record))
+
+    def _attempt(
+        self, record: Record, attempt: Attempt, number: int, context: SpanContext, parent: SpanContext
+    ) -> ReadableSpan:
+        attributes = self._operation(record, attempt)
+        attributes["twospeed.attempt"] = number
+        if number > 1:
+            attributes |= _fallback(record.attempts[number - 2], attempt)
+        if number == len(record.attempts) and record.committed_at is not None:
+            attributes |= _answer(record)
+        status = _UNSET
+        if attempt.kind is not None and attempt.kind not in _LEFT:
+            attributes["error.type"] = attempt.kind.value
+            status = Status(_ERROR, attempt.detail[:LONGEST_DETAIL] or None)
+        name = f"{record.operation} {attempt.backend.model}"
+        ended = record.ended_at if attempt.ended_at is None else attempt.ended_at
+        times = _instant(record, attempt.started_at), _instant(record, ended)
+        return self._span(record, name, SpanKind.CLIENT, context, parent, attributes, status, *times)
+
+    def _operation(self, record: Record, attempt: Attempt) -> Attributes:
+        backend = attempt.backend
+        place = self.places.get(backend.provider, Place(backend.provider))
+        attributes: Attributes = {
+            "gen_ai.operation.name": record.operation,
+            "gen_ai.provider.name": place.system,
+            "gen_ai.request.model": backend.model,
+            "twospeed.backend": backend.name,
+            "twospeed.region": backend.region,
+            "twospeed.tier": record.tier,
+            "twospeed.config.version": record.config,
+            "twospeed.connection.reused": attempt.reused,
+        }
+        if place.address:
+            attributes |= {"server.address": place.address, "server.port": place.port}
+        if place.system == "openai" and record.dialect in _API_TYPES:
+            attributes["openai.api.type"] = _API_TYPES[record.dialect]
+        if record.session:
+            attributes |= {"gen_ai.conversation.id": record.session, "session.id": record.session}
+        if attempt.status is not None:
+            attributes["http.response.status_code"] = attempt.status
+        if attempt.request_id:
+            attributes["twospeed.upstream.request_id"] = attempt.request_id
+        if record.stream:
+            attributes["gen_ai.request.stream"] = True
+            if attempt.first_token_at is not None:
+                attributes["gen_ai.response.time_to_first_chunk"] = attempt.first_token_at - attempt.started_at
+        return attributes
+
+    def _span(
+        self,
+        record: Record,
+        name: str,
+        kind: SpanKind,
+        context: SpanContext,
+        parent: SpanContext | None,
+        attributes: Attributes,
+        status: Status,
+        started: int,
+        ended: int,
+    ) -> ReadableSpan:
+        return ReadableSpan(
+            name=name,
+            context=context,
+            parent=parent,
+            resource=self._resource,
+            attributes=attributes,
+            kind=kind,
+            status=status,
+            start_time=started,
+            end_time=max(started, ended),
+            instrumentation_scope=self._scope,
+        )
+
+
+def _http(record: Record) -> Attributes:
+    attributes: Attributes = {
+        "http.request.method": "POST",
+        "http.route": record.endpoint,
+        "url.path": record.endpoint,
+        "url.scheme": "http",
+        "http.request.body.size": record.bytes_in,
+        "http.response.body.size": record.bytes_out,
+    }
+    if record.status:
+        attributes["http.response.status_code"] = record.status
+    if record.client:
+        attributes["user_agent.original"] = record.client
+    return attributes
+
+
+def _decision(record: Record) -> Attributes:
+    """Say why the request went where it went."""
+    attributes: Attributes = {"twospeed.request.id": record.id, "twospeed.config.version": record.config}
+    if record.tier:
+        attributes["twospeed.tier"] = record.tier
+    if record.reasons:
+        attributes["twospeed.reason"] = ",".join(record.reasons)
+        attributes["twospeed.rule"] = record.reasons[0].partition(":")[0]
+    if record.score is not None:
+        attributes["twospeed.score"] = record.score
+    if record.session:
+        attributes |= {
+            "session.id": record.session,
+            "twospeed.session": record.session,
+            "twospeed.session.source": record.session_source,
+        }
+    if record.caller:
+        attributes["twospeed.caller"] = record.caller
+    if record.requested_model:
+        attributes["twospeed.requested_model"] = record.requested_model
+    if record.attempts:
+        attributes |= {
+            "twospeed.backend": record.backend,
+            "twospeed.region": record.attempts[-1].backend.region,
+            "twospeed.attempts": len(record.attempts),
+        }
+    if record.notes:
+        attributes["twospeed.notes"] = tuple(record.notes)
+    return attributes
+
+
+def _fallback(before: Attempt, attempt: Attempt) -> Attributes:
+    """Say what an attempt follows; one at the same backend is no fallback but tries it again."""
+    reason = before.kind.value if before.kind else "hedge"
+    if before.backend == attempt.backend:
+        return {"twospeed.again.reason": reason}
+    return {"twospeed.fallback.from": before.backend.name, "twospeed.fallback.reason": reason}
+
+
+def _answer(record: Record) -> Attributes:
+    """Say what came of the attempt that served the request."""
+    attributes: Attributes = {}
+    if record.finish:
+        attributes["gen_ai.response.finish_reasons"] = (record.finish,)
+    usage = record.usage
+    if usage is None:
+        return attributes
+    attributes |= {
+        "gen_ai.usage.input_tokens": usage.input_tokens,
+        "gen_ai.usage.output_tokens": usage.output_tokens,
+    }
+    if usage.cached_tokens:
+        attributes["gen_ai.usage.cache_read.input_tokens"] = usage.cached_tokens
+    if usage.reasoning_tokens:
+        attributes["gen_ai.usage.reasoning.output_tokens"] = usage.reasoning_tokens
+    if usage.estimated:
+        attributes["twospeed.usage.estimated"] = True
+    return attributes
+
+
+def _parent(trace: Trace, state: TraceState | None) -> SpanContext | None:
+    if not trace.parent:
+        return None
+    return SpanContext(int(trace.id, 16), int(trace.parent, 16), True, TraceFlags(int(trace.sampled)), state)
+
+
+def _whole(record: Record) -> tuple[int, int]:
+    return _instant(record, record.started_at), _instant(record, record.ended_at)
+
+
+def _instant(record: Record, at: float) -> int:
+    """Return nanoseconds since the epoch of an instant on the runtime's clock."""
+    return int((record.started_wall + (at - record.started_at)) * 1e9)
