@@ -1,0 +1,146 @@
+"""The driver of the race: commands become connections, and every way out closes and settles."""
+
+import asyncio
+
+import pytest
+from tests import fakes
+from tests.fakes import DONE, STOP, TEXT, Clock, Notes, Transport, plain, plan, streaming
+
+from twospeed.dialects.openai_chat import DIALECT
+from twospeed.errors import Fault, Kind
+from twospeed.policy.limit import Refusal
+from twospeed.types import Candidate, Plan
+from twospeed.upstream.attempt import Attempts
+
+
+class Stage:
+    """Two backends, `a` and `b`, and what happened to them."""
+
+    def __init__(self, a: Transport, b: Transport) -> None:
+        self.notes, self.clock, self.record = Notes(), Clock(), fakes.record()
+        links = {"a/m@r": fakes.link(a, "a/m"), "b/m@r": fakes.link(b, "b/m")}
+        self.attempts = Attempts(links, self.notes, self.notes, self.clock, lambda: 0.0)
+
+    async def run(self, plan: Plan, **body: object):
+        return await self.attempts.run(plan, fakes.job(DIALECT, **body), self.record)
+
+
+async def test_first_content_wins_and_is_held():
+    """What was read up to the commit point is kept for the client, byte for byte."""
+    stage = Stage(Transport(streaming(TEXT, STOP + DONE)), Transport())
+    attempt = await stage.run(plan("a", "b"))
+    assert b"".join(attempt.held) == TEXT
+    assert attempt.row.first_token_at == 100.0
+    assert [row.backend.name for row in stage.record.attempts] == ["a/m@r"]
+
+
+async def test_failure_closes_and_tells_before_the_next_is_asked():
+    """A reset backend is closed, counted and settled; the next one serves."""
+    broken = streaming(Fault(Kind.RESET))
+    stage = Stage(Transport(broken), Transport(streaming(TEXT)))
+    attempt = await stage.run(plan("a", "b"))
+    assert attempt.row.backend.name == "b/m@r"
+    assert broken.closed
+    assert ("failed", "a/m@r", Kind.RESET) in stage.notes.heard
+    assert [row.kind for row in stage.record.attempts] == [Kind.RESET, None]
+
+
+async def test_first_token_timeout_cancels_the_silent_backend():
+    """The exchange that did not speak in time is closed, not left running."""
+    silent = streaming(b"", TimeoutError())
+    silent.steps = [TimeoutError()]
+    stage = Stage(Transport(silent), Transport(streaming(TEXT)))
+    attempt = await stage.run(plan("a", "b"))
+    assert silent.closed
+    assert stage.record.attempts[0].kind is Kind.FIRST_TOKEN_TIMEOUT
+    assert attempt.row.backend.name == "b/m@r"
+
+
+async def test_reused_connection_that_died_is_replaced_once():
+    """A kept-alive connection closed by the provider is not its failure: the request goes out again, on a fresh one."""
+    dead, alive = streaming(Fault(Kind.RESET), reused=True), streaming(TEXT)
+    transport = Transport(dead, alive)
+    stage = Stage(transport, Transport())
+    attempt = await stage.run(plan("a"))
+    assert transport.connects == [False, True]
+    assert dead.closed
+    assert attempt.exchange is alive
+    assert len(stage.record.attempts) == 1
+
+
+async def test_stateful_request_never_takes_a_used_connection():
+    """A request that must not be repeated starts on a connection that cannot be half dead."""
+    transport = Transport(streaming(TEXT))
+    stage = Stage(transport, Transport())
+    await stage.run(plan("a"), store=True)
+    assert transport.connects == [True]
+
+
+async def test_full_provider_is_passed_over():
+    """Limits are asked per candidate; a refusal is noted and nothing is sent."""
+    first = Transport()
+    stage = Stage(first, Transport(streaming(TEXT)))
+    stage.notes.refusals["a/m"] = Refusal("rpm", 9.0)
+    attempt = await stage.run(plan("a", "b"))
+    assert attempt.row.backend.name == "b/m@r"
+    assert first.connects == []
+    assert stage.record.notes == ["limited:a/m:rpm"]
+
+
+async def test_everything_full_is_a_rate_limit_with_the_soonest_wait():
+    """The fault carries when it ends."""
+    stage = Stage(Transport(), Transport())
+    stage.notes.refusals |= {"a/m": Refusal("rpm", 9.0), "b/m": Refusal("tpm", 4.0)}
+    with pytest.raises(Fault) as caught:
+        await stage.run(plan("a", "b"))
+    assert (caught.value.kind, caught.value.retry_after) == (Kind.RATE_LIMITED, 4.0)
+
+
+async def test_open_breaker_is_tried_only_as_the_last_resort():
+    """The last of a chain may be tried although its breaker is open, when the breaker grants that."""
+    probes = Plan("fast", (fakes.candidate("a", probe=True), fakes.candidate("b", probe=True)), 160.0, True)
+    stage = Stage(Transport(), Transport(streaming(TEXT)))
+    with pytest.raises(Fault) as caught:
+        await stage.run(probes)
+    assert caught.value.kind is Kind.BREAKER_OPEN
+    stage.notes.last_resorts.add("b/m@r")
+    assert (await stage.run(probes)).row.backend.name == "b/m@r"
+
+
+async def test_provider_429_silences_its_pool():
+    """A 429 that says how long to wait is obeyed by everyone from then on, and the reservation comes back."""
+    limited = plain(b"{}", b"", status=429, headers=((b"retry-after", b"7"),))
+    stage = Stage(Transport(limited), Transport(streaming(TEXT)))
+    await stage.run(plan("a", "b"))
+    assert ("cool", "a/m", 7.0) in stage.notes.heard
+    assert ("refund", "a/m") in stage.notes.heard
+
+
+async def test_cancellation_closes_what_is_under_way():
+    """When the client leaves, the exchange is closed at once and what was sent is settled, not refunded."""
+    waiting = streaming()
+    started = asyncio.Event()
+
+    async def never(deadline: float) -> bytes:
+        started.set()
+        await asyncio.Event().wait()
+        return b""
+
+    waiting.read = never
+    stage = Stage(Transport(waiting), Transport())
+    task = asyncio.create_task(stage.run(plan("a", "b")))
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert waiting.closed
+    assert stage.record.attempts[0].kind is Kind.CLIENT_GONE
+    assert [note[0] for note in stage.notes.heard] == ["settle"]
+
+
+async def test_candidates_are_asked_in_their_order():
+    """The driver adds no order of its own."""
+    stage = Stage(Transport(streaming(TEXT)), Transport(Fault(Kind.CONNECT_FAILED)))
+    attempt = await stage.run(plan("b", "a"))
+    assert isinstance(attempt.candidate, Candidate)
+    assert [row.backend.provider for row in stage.record.attempts] == ["b", "a"]
