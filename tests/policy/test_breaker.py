@@ -125,6 +125,22 @@ def test_results_of_the_past_do_not_count_while_open():
     assert step(B, opened, F, 100.5, 0.5) is opened
 
 
+def test_heard_of_another_replica():
+    """A backend another replica found dead is left alone here too, and probed by the other first."""
+    heard = after(Signal.HEARD_OPEN)
+    assert (heard.status, heard.until) == (Status.OPEN, 106.0)
+    again = after(Signal.HEARD_OPEN, state=heard, now=105.0)
+    assert again.until > 111.0
+    assert after(Signal.HEARD_CLOSED, state=again, now=110.0).status is Status.CLOSED
+
+
+def test_own_successes_weigh_more_than_hearsay():
+    """A replica with a broken network does not close a backend for those who reach it."""
+    working = after(S, S, F)
+    assert step(B, working, Signal.HEARD_OPEN, 100.0, 0.5) is working
+    assert after(Signal.HEARD_OPEN, state=working, now=111.0).status is Status.OPEN
+
+
 @given(st.floats(0, 1, exclude_max=True))
 def test_jitter_spreads_the_probes(roll: float):
     """Replicas do not all probe at the same instant."""
@@ -144,9 +160,9 @@ def test_every_walk_stays_in_the_table(walk: list[tuple[Signal, float, float]]):
         if after_it is not state:
             assert (state.status, signal) in TRANSITIONS
         if after_it.status is Status.OPEN and state.status is Status.CLOSED:
-            assert signal is F
+            assert signal in (F, Signal.HEARD_OPEN)
         if after_it.status is Status.CLOSED and state.status is not Status.CLOSED:
-            assert signal is S
+            assert signal in (S, Signal.HEARD_CLOSED)
         state = after_it
     if state.status is not Status.CLOSED:
         assert step(B, state, P, state.until, 0.5).status is Status.HALF_OPEN

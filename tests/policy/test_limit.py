@@ -222,7 +222,15 @@ def test_a_clock_that_steps_back_stands_still():
     """When the clock steps back, nothing is lost and nothing is admitted twice."""
     window, limit = meter(), Limit(rpm=1)
     assert window.take(ask(limit), 0, 100.0) is None
-    assert window.take(ask(limit), 0, 10.0) is not None
+    assert window.take(ask(limit), 0, 41.0) is not None
+
+
+def test_a_clock_that_jumps_back_closes_nothing_for_good():
+    """When the clock jumps back by an hour, the pool is not closed for an hour."""
+    window, limit = meter(), Limit(rpm=1)
+    window.take(ask(limit), 0, 5000.0)
+    assert window.take(ask(limit), 0, 1400.0) is None
+    assert window.take(ask(limit), 0, 1401.0) is not None
 
 
 @settings(max_examples=30)
@@ -238,6 +246,19 @@ def test_repair_restores_the_sums(arrivals: list[tuple[float, int, int]], at: in
     cells[1], cells[2], cells[3] = at, -at, 0
     window.repair()
     assert cells == whole
+
+
+@given(ARRIVALS, st.floats(0, 70))
+def test_charges_carry_a_window_over(arrivals: list[tuple[float, int, int]], later: float):
+    """What one window holds can be charged to another, and leaves it at the same time."""
+    window, other, now, limit = meter(), meter(), 0.0, Limit(rpm=10_000)
+    for wait, read, written in arrivals:
+        now += wait
+        window.take(ask(limit, read, written), 0, now)
+    for charge in window.charges(now):
+        other.charge(*charge, now)
+    for name in ("rpm", "itpm", "otpm"):
+        assert other.used(name, now + later) == window.used(name, now + later)
 
 
 def test_levels_lists_limited_dimensions_only():

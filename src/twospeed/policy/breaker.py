@@ -6,7 +6,8 @@
 
 Only faults that trip (MEANING) are failures: a 429 or a client's own mistake is never reported here. When every backend
 of a chain is open, each may still be tried once a second (LAST_RESORT), and a success of such a try closes it. Results
-of attempts begun before the breaker opened change nothing while it is open.
+of attempts begun before the breaker opened change nothing while it is open. That another replica's breaker opened is
+believed unless our own recent attempts mostly succeed: one replica with a broken network must not close a backend for all.
 
 Source: outlier ejection in Envoy (time x number of ejections); consecutive and ratio rules as in resilience4j.
 """
@@ -24,6 +25,7 @@ from twospeed.types import Settings
 from twospeed.units import Fraction, PositiveCount, PositiveDuration
 
 SLICES = 10  # the window moves on in steps of a tenth
+FOLLOW = 1.0  # seconds: who opened a breaker probes before those who only heard of it
 FIRST_TOKEN_WEIGHT = 0.2  # of the newest value in `recent`
 
 
@@ -62,13 +64,19 @@ class Status(StrEnum):
 
 
 class Signal(StrEnum):
-    """What happens to a breaker. RELEASE: a probe ended and says nothing about the backend."""
+    """What happens to a breaker.
+
+    RELEASE: a probe ended and says nothing about the backend. HEARD_OPEN, HEARD_CLOSED: that of another replica has
+    opened or closed.
+    """
 
     SUCCESS = "success"
     FAILURE = "failure"
     PROBE = "probe"
     RELEASE = "release"
     LAST_RESORT = "last_resort"
+    HEARD_OPEN = "heard_open"
+    HEARD_CLOSED = "heard_closed"
 
 
 class State(msgspec.Struct, frozen=True, gc=False):
@@ -206,6 +214,18 @@ def _revived(settings: Breaker, state: State, now: float, roll: float) -> State:
     return _closed(settings, state, now, roll) if tried else state
 
 
+def _believed(settings: Breaker, state: State, now: float, roll: float) -> State:
+    slid = _slide(state, int(now * SLICES / settings.window))
+    good = slid.good + sum(old[1] for old in slid.past)
+    bad = slid.bad + sum(old[2] for old in slid.past)
+    return state if good > bad else _followed(settings, state, now, roll)
+
+
+def _followed(settings: Breaker, state: State, now: float, roll: float) -> State:
+    opened = _opened(settings, state, now, 1.0)
+    return replace(opened, until=min(opened.until + FOLLOW, now + settings.max_open))
+
+
 Change = Callable[[Breaker, State, float, float], State]
 
 TRANSITIONS: dict[tuple[Status, Signal], Change] = {
@@ -214,6 +234,10 @@ TRANSITIONS: dict[tuple[Status, Signal], Change] = {
     (Status.OPEN, Signal.PROBE): _claimed,
     (Status.OPEN, Signal.LAST_RESORT): _resorted,
     (Status.OPEN, Signal.SUCCESS): _revived,
+    (Status.CLOSED, Signal.HEARD_OPEN): _believed,
+    (Status.OPEN, Signal.HEARD_OPEN): _followed,
+    (Status.OPEN, Signal.HEARD_CLOSED): _closed,
+    (Status.HALF_OPEN, Signal.HEARD_CLOSED): _closed,
     (Status.HALF_OPEN, Signal.PROBE): _claimed,
     (Status.HALF_OPEN, Signal.LAST_RESORT): _resorted,
     (Status.HALF_OPEN, Signal.SUCCESS): _closed,

@@ -8,7 +8,8 @@ buckets of half a second and the one under way; a bucket counts as long as any i
 An ask larger than a whole limit could never fit. It is admitted when the window is empty and then fills it for a
 minute; else it waits until the window will be empty.
 
-Nothing here keeps time: `now` is seconds on the store's clock and must not decrease; a step back counts as standing still.
+Nothing here keeps time: `now` is seconds on the store's clock. It should not decrease; a step back counts as standing
+still, one by more than a minute starts the windows afresh, so that no clock closes a pool for good.
 """
 
 from collections import OrderedDict
@@ -156,8 +157,7 @@ class Meter:
 
     def settle(self, permit: Permit, input_tokens: int, output_tokens: int, now: float) -> None:
         """Replace the estimate of an admission by what was used; nothing when it has left the window."""
-        read = input_tokens if 0 <= input_tokens <= MOST_TOKENS else _bounded(input_tokens)
-        written = output_tokens if 0 <= output_tokens <= MOST_TOKENS else _bounded(output_tokens)
+        read, written = bounded(input_tokens), bounded(output_tokens)
         ask = permit.ask
         self._correct(permit.at, 0, read - ask.input_tokens, written - ask.output_tokens, now)
 
@@ -183,6 +183,27 @@ class Meter:
         until = int((now + min(max(0.0, seconds), MOST_COOLDOWN)) * _MICRO)
         self._cells[COOL] = max(self._cells[COOL], until)
 
+    def charge(self, age: int, requests: int, read: int, written: int, now: float) -> None:
+        """Count what was admitted elsewhere, `age` buckets ago (0: the newest); nothing when it has left the window."""
+        newest = self._roll(now)
+        if age < SPAN:
+            self._add(newest - max(age, 0), requests, read, written)
+
+    def charges(self, now: float) -> list[tuple[int, int, int, int]]:
+        """Return what the window holds, oldest first, as `charge` takes it: age, requests, input, output tokens."""
+        newest = self._roll(now)
+        found = []
+        for age in range(SPAN - 1, -1, -1):
+            at = RING + (newest - age) % SPAN * 3
+            requests, read, written = self._cells[at : at + 3]
+            if requests or read or written:
+                found.append((age, requests, read, written))
+        return found
+
+    def cooling(self, now: float) -> float:
+        """Return the seconds for which the pool is still silent, 0 when it is not."""
+        return max(0.0, self._cells[COOL] / _MICRO - now)
+
     def used(self, dimension: str, now: float) -> int:
         """Return what the last 60 s hold of rpm, tpm, itpm or otpm."""
         self._roll(now)
@@ -198,9 +219,9 @@ class Meter:
         cells = self._cells
         newest = cells[CURSOR]
         bucket = int(now * RATE)
-        if bucket <= newest:
+        if bucket <= newest and newest - bucket < SPAN:
             return newest
-        if bucket - newest >= SPAN:
+        if abs(bucket - newest) >= SPAN:
             self._clear()
         else:
             for passed in range(newest + 1, bucket + 1):
@@ -249,7 +270,7 @@ class Meter:
             "itpm": self._wait("itpm", read, limit.itpm, now),
             "otpm": self._wait("otpm", written, limit.otpm, now),
             "concurrency": BUSY_WAIT if limit.concurrency is not None and busy >= limit.concurrency else 0.0,
-            "cooldown": max(0.0, self._cells[COOL] / _MICRO - now),
+            "cooldown": self.cooling(now),
         }
         dimension = max(waits, key=waits.__getitem__)
         return Refusal(dimension, waits[dimension])
@@ -280,8 +301,13 @@ def _fits(used: int, need: int, most: int) -> bool:
     return used + need <= most or used <= 0 or need <= 0
 
 
-def _bounded(tokens: int) -> int:
-    return min(max(tokens, 0), MOST_TOKENS)
+def bounded(tokens: int) -> int:
+    """Return a number of tokens that may be added up; providers report nonsense at times.
+
+    >>> bounded(-5), bounded(120)
+    (0, 120)
+    """
+    return tokens if 0 <= tokens <= MOST_TOKENS else min(max(tokens, 0), MOST_TOKENS)
 
 
 class Leases:
@@ -309,6 +335,10 @@ class Leases:
     def begin(self, permit: str, now: float) -> None:
         """Count one more."""
         self._until[permit] = now + self._lease
+
+    def lapses(self) -> list[tuple[str, float]]:
+        """Return the requests under way with the instants at which they lapse, the first first."""
+        return list(self._until.items())
 
     def end(self, permit: str) -> bool:
         """Count one less; False when it had lapsed."""

@@ -14,6 +14,7 @@ from twospeed.policy.breaker import Breaker, Signal, State, Status, recent, step
 from twospeed.policy.limit import CELLS, LEASE, Ask, Leases, Level, Limit, Meter, Permit, Refusal, levels
 
 Clock = Callable[[], float]
+Changed = Callable[[str, Signal], None]
 
 
 class _Pool(msgspec.Struct, gc=False):
@@ -109,12 +110,20 @@ class MemoryLimits:
 
 
 class MemoryHealth:
-    """`Health` of one process: a breaker per backend and its recent time to first token."""
+    """`Health` of one process: a breaker per backend and its recent time to first token.
 
-    def __init__(self, settings: Breaker, clock: Clock, roll: Callable[[], float]) -> None:
+    Args:
+        roll: Chance, in [0, 1).
+        changed: Told when a breaker opens or closes by what this process saw.
+    """
+
+    def __init__(
+        self, settings: Breaker, clock: Clock, roll: Callable[[], float], changed: Changed = lambda *_: None
+    ) -> None:
         self._settings = settings
         self._clock = clock
         self._roll = roll
+        self._changed = changed
         self._states: dict[str, State] = {}
         self._first_token: dict[str, float] = {}
 
@@ -145,6 +154,11 @@ class MemoryHealth:
         """Give back a probe that ended without a verdict on the backend."""
         self._signal(backend, Signal.RELEASE)
 
+    def heard(self, backend: str, signal: Signal) -> None:
+        """Take note of what another replica saw: HEARD_OPEN or HEARD_CLOSED."""
+        before = self._states.get(backend, _UNTRIED)
+        self._states[backend] = step(self._settings, before, signal, self._clock(), self._roll())
+
     def first_token(self, backend: str) -> float | None:
         """Return the recent time to first token in seconds."""
         return self._first_token.get(backend)
@@ -158,7 +172,15 @@ class MemoryHealth:
         roll = 0.0 if signal is Signal.SUCCESS else self._roll()
         after = step(self._settings, before, signal, self._clock(), roll)
         self._states[backend] = after
+        if after.status is not before.status:
+            self._report(backend, before, after)
         return before, after
+
+    def _report(self, backend: str, before: State, after: State) -> None:
+        if after.status is Status.CLOSED:
+            self._changed(backend, Signal.HEARD_CLOSED)
+        elif after.status is Status.OPEN and (before.status is Status.CLOSED or after.times > before.times):
+            self._changed(backend, Signal.HEARD_OPEN)
 
     def _claim(self, backend: str, signal: Signal) -> bool:
         before, after = self._signal(backend, signal)

@@ -1,5 +1,7 @@
 """Limits in a mapped file keep the promises of every store, across processes."""
 
+import time
+
 import pytest
 from tests.stores.contract import LEASE, Clock, LimitsContract, admitted, ask, refused
 from tests.stores.shared.conftest import Spawn
@@ -88,7 +90,7 @@ def test_three_workers_at_once_admit_the_limit_exactly(tables: Tables, spawn: Sp
         worker.stdout.readline()
     admitted_by = [int(worker.communicate("go\n")[0]) for worker in started]
     assert sum(admitted_by) == 500
-    levels = SharedLimits(tables.pools, 3, lambda: 0.0).usage()
+    levels = SharedLimits(tables.pools, 3, time.monotonic).usage()
     assert levels == [("acme/spark", "rpm", 500, 500), ("acme/spark", "tpm", 10_000_000, 100_000)]
 
 
@@ -109,6 +111,6 @@ async def test_a_worker_killed_half_way_corrupts_nothing(tables: Tables, spawn: 
     worker.stdout.readline()
     worker.kill()
     worker.wait()
-    limits = SharedLimits(tables.pools, 0, lambda: 0.0)
+    limits = SharedLimits(tables.pools, 0, time.monotonic)
     answers = [limits.take_now(ask(Limit(rpm=3))) for _ in range(3)]
     assert [type(answer) for answer in answers] == [Permit, Permit, Refusal]

@@ -1,0 +1,81 @@
+"""What all replicas remember together, in Redis: limits exactly, breakers and sessions within a second.
+
+Redis may be down, slow, full or read-only at any time, also at the start: then each process keeps to its share of the
+limits, and nothing waits (R22).
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import msgspec
+
+from twospeed.policy.breaker import Breaker, Signal
+from twospeed.policy.limit import LEASE
+from twospeed.stores import RedisStore
+from twospeed.stores.memory import Clock, MemoryAffinity, MemoryHealth
+from twospeed.stores.redis.affinity import RedisAffinity
+from twospeed.stores.redis.limits import RedisLimits
+from twospeed.stores.redis.link import Word
+from twospeed.stores.redis.replica import Replica
+
+FRESH = 10.0  # seconds for which news of breakers are believed
+
+
+class RedisStores(msgspec.Struct):
+    """The three stores and what they share. `replica.state` is "ok" or "degraded"."""
+
+    replica: Replica
+    limits: RedisLimits
+    health: MemoryHealth
+    affinity: RedisAffinity
+
+    async def start(self) -> None:
+        """Connect; comes back within a second, whether Redis is there or not."""
+        await self.replica.start(self.limits.rejoin, self._hear)
+
+    async def close(self) -> None:
+        """Send what is left and disconnect."""
+        await self.replica.close()
+
+    def _hear(self, what: str, about: str, age: float) -> None:
+        if what == "session":
+            self.affinity.heard(about)
+        elif age < FRESH and what in (Signal.HEARD_OPEN, Signal.HEARD_CLOSED):
+            self.health.heard(about, Signal(what))
+
+
+def connect(
+    settings: RedisStore,
+    url: str,
+    breaker: Breaker,
+    clock: Clock,
+    roll: Callable[[], float],
+    affinity: MemoryAffinity,
+    workers: int = 1,
+    lease: float = LEASE,
+    instant: Callable[[], Word] = lambda: "",
+) -> RedisStores:
+    """Make the stores of one process; `start` them in its event loop.
+
+    Args:
+        url: `settings.url` with its reference resolved.
+        affinity: What this process itself remembers of sessions.
+        workers: Processes of this host that share the limits.
+        instant: Microseconds instead of the time of Redis, for tests.
+
+    Raises: ValueError, on `start`, when the URL is none that redis-py understands.
+    """
+    replica = Replica(settings, url, workers)
+    return RedisStores(
+        replica,
+        RedisLimits(replica, clock, lease, instant),
+        MemoryHealth(breaker, clock, roll, partial(_tell, replica)),
+        RedisAffinity(affinity, replica.say),
+    )
+
+
+def _tell(replica: Replica, backend: str, signal: Signal) -> None:
+    replica.say(signal.value, backend)
+
+
+__all__ = ["RedisStores", "connect"]

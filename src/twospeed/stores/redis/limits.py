@@ -1,0 +1,285 @@
+"""Limits in Redis: one step per admission, on the time of Redis, for all replicas together (R18-R22).
+
+Beside it this process counts by itself what it admits, so that it can go on when Redis is away: then it keeps to its share
+of each limit, counted from what it has used already. What it admits alone it owes; when Redis is back it is told, and
+told everything when it has forgotten. Settling never waits: it is sent with the next turn of the event loop, or kept until
+Redis is back; what is lost leaves the window within a minute, and a slot within the lease.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+
+from twospeed.policy.limit import (
+    CELLS,
+    LEASE,
+    MOST_COOLDOWN,
+    RATE,
+    WINDOW,
+    Ask,
+    Leases,
+    Level,
+    Limit,
+    Meter,
+    Permit,
+    Refusal,
+    bounded,
+    levels,
+    share,
+)
+from twospeed.stores.redis.link import Link, Script, Trouble, Word
+from twospeed.stores.redis.replica import Replica
+
+BACKLOG = 10_000  # corrections kept per pool while Redis is away, the latest
+SLOTS = 1_000  # requests under way told in one step
+_MICRO = 1_000_000
+_SCRIPT = Script(files(__package__).joinpath("limit.lua").read_text())
+
+Clock = Callable[[], float]
+
+
+class _Permit(Permit):
+    """`at` is the instant here; `bucket` the one in Redis, None when admitted alone; `round`: of the pool's debts."""
+
+    bucket: int | None = None
+    round: int = 0
+
+
+class _Pool(msgspec.Struct):
+    """What one process knows of a pool.
+
+    `own`: all it admitted; `owed`: what Redis does not know of; `round`: how often it has told. `shift`: buckets of
+    Redis minus buckets here. `seen`: requests, input, output tokens, requests under way, as Redis said last.
+    """
+
+    link: Link
+    keys: tuple[str, str]
+    own: Meter
+    owed: Meter
+    leases: Leases
+    backlog: deque[tuple[Word, ...]]
+    limit: Limit = Limit()
+    wire: tuple[int, ...] = (0, 0, 0, 0, 0)
+    part: Limit = Limit()
+    replicas: int = 0
+    round: int = 0
+    shift: int = 0
+    seen: Sequence[int] = (0, 0, 0, 0)
+    seen_at: float = 0.0
+
+
+class RedisLimits:
+    """`Limits` of all replicas.
+
+    Args:
+        clock: Seconds, for what this process counts by itself.
+        lease: Seconds a concurrency slot outlives the last sign of life of its owner.
+        instant: Microseconds instead of the time of Redis, for tests; "" is the time of Redis.
+    """
+
+    def __init__(
+        self, replica: Replica, clock: Clock, lease: float = LEASE, instant: Callable[[], Word] = lambda: ""
+    ) -> None:
+        self.alone = 0  # decisions taken without Redis
+        self._replica = replica
+        self._clock = clock
+        self._lease = lease
+        self._instant = instant
+        self._pools: dict[str, _Pool] = {}
+        self._taken = 0
+
+    async def take(self, ask: Ask) -> Permit | Refusal:
+        """Admit to all dimensions of the pool or to none; bounded by the timeout of the link."""
+        pool = self._pool(ask.pool)
+        if pool.limit is not ask.limit:
+            _note(pool, ask.limit)
+        if not pool.link.up:
+            return self._take_alone(pool, ask)
+        self._taken += 1
+        permit = f"{self._replica.name}-{self._taken}"
+        instant = self._instant()
+        latest = pool.link.latest() if instant == "" else ""
+        words = ("take", instant, permit, ask.input_tokens, ask.output_tokens, *pool.wire, self._lease_us, latest)
+        try:
+            answer: Any = await pool.link.ask(_SCRIPT, pool.keys, words, partial(self._orphan, pool, permit, ask))
+        except Trouble:
+            if ask.limit.concurrency is not None:
+                pool.backlog.append((permit, 0, 0, 0, 0))  # it may have been admitted all the same: end its slot
+            return self._take_alone(pool, ask)
+        if answer[0] > 0:
+            return self._admitted(pool, permit, ask, answer)
+        return self._refused(pool, answer) if answer[0] == 0 else self._take_alone(pool, ask)
+
+    def settle(self, permit: Permit, input_tokens: int, output_tokens: int) -> None:
+        """Replace the estimate by what was used and end the slot; a second call is ignored."""
+        if not permit.settled:
+            ask = permit.ask
+            read, written = bounded(input_tokens), bounded(output_tokens)
+            self._pool(ask.pool).own.settle(permit, read, written, self._clock())
+            self._finish(permit, 0, read - ask.input_tokens, written - ask.output_tokens)
+
+    def refund(self, permit: Permit) -> None:
+        """Give everything back; ignored after `settle` or `refund`."""
+        if not permit.settled:
+            ask = permit.ask
+            self._pool(ask.pool).own.refund(permit, self._clock())
+            self._finish(permit, -1, -ask.input_tokens, -ask.output_tokens)
+
+    def touch(self, permit: Permit) -> None:
+        """Keep the slot of a long request."""
+        pool = self._pool(permit.ask.pool)
+        if not permit.settled and pool.leases.touch(permit.id, self._clock()) and pool.link.up:
+            self._tell(pool, "touch", permit.id, self._lease_us)
+
+    def learn(self, pool: str, dimension: str, remaining: int, reset_after: float) -> None:
+        """Correct a pool downwards by the provider's own count, under the limit it was last asked with."""
+        known = self._pool(pool)
+        most = getattr(known.limit, dimension)
+        if most is None:
+            return
+        remaining, reset_after = bounded(remaining), min(max(0.0, reset_after), WINDOW)
+        known.own.learn(self._part(known), dimension, remaining, reset_after, self._clock())
+        if known.link.up:
+            self._tell(known, "learn", dimension, most, remaining, round(reset_after * _MICRO))
+
+    def cool(self, pool: str, seconds: float) -> None:
+        """Silence a pool for all replicas."""
+        known = self._pool(pool)
+        seconds = min(max(0.0, seconds), MOST_COOLDOWN)
+        known.own.cool(seconds, self._clock())
+        if known.link.up:
+            self._tell(known, "cool", round(seconds * _MICRO))
+
+    def usage(self) -> list[Level]:
+        """Say how full each limited dimension is: as Redis said last, or of this process's share while it is away."""
+        now = self._clock()
+        found: list[Level] = []
+        for name, pool in self._pools.items():
+            if pool.link.up:
+                requests, read, written, busy = pool.seen if now - pool.seen_at < WINDOW else (0, 0, 0, 0)
+                used = {"rpm": requests, "tpm": read + written, "itpm": read, "otpm": written, "concurrency": busy}
+                found += [Level(name, part, most, used[part]) for part, most in pool.limit if most is not None]
+            else:
+                found += levels(name, self._part(pool), pool.own, pool.leases.busy(now, 0), now)
+        return found
+
+    async def rejoin(self, link: Link, lost: bool) -> None:
+        """Tell Redis what it does not know: debts, or everything when it has forgotten. Raises: Trouble."""
+        for pool in self._pools.values():
+            if pool.link is link:
+                await self._repay(pool, lost)
+
+    async def _repay(self, pool: _Pool, lost: bool) -> None:
+        now = self._clock()
+        debts = pool.owed
+        charges = (pool.own if lost else debts).charges(now)
+        silence = round(pool.own.cooling(now) * _MICRO)
+        slots = [(permit, round((lapse - now) * _MICRO)) for permit, lapse in pool.leases.lapses() if lapse > now]
+        if lost:
+            pool.backlog.clear()
+        if lost or charges or (not pool.link.up and (slots or silence)):
+            pool.owed = Meter([0] * CELLS)
+            pool.round += 1
+            flat = [number for charge in charges for number in charge]
+            try:
+                for start in range(0, max(len(slots), 1), SLOTS):
+                    told = [word for slot in slots[start : start + SLOTS] for word in slot]
+                    words = ("merge", self._instant(), silence, len(charges), *flat, *told)
+                    newest: Any = await pool.link.ask(_SCRIPT, pool.keys, words)
+                    charges, flat = [], []
+            except Trouble:
+                for charge in debts.charges(now):
+                    pool.owed.charge(*charge, now)
+                raise
+            pool.shift = newest - int(now * RATE)
+        while pool.backlog:
+            pool.link.tell(_SCRIPT, pool.keys, ("correct", self._instant(), *pool.backlog.popleft()))
+
+    def _pool(self, name: str) -> _Pool:
+        pool = self._pools.get(name)
+        if pool is None:
+            tag = name.partition("/")[0]
+            keys = (self._replica.key(tag, name), self._replica.key(tag, name + ":slots"))
+            own, owed, leases = Meter([0] * CELLS), Meter([0] * CELLS), Leases(self._lease)
+            pool = _Pool(self._replica.link(tag), keys, own, owed, leases, deque(maxlen=BACKLOG))
+            self._pools[name] = pool
+        return pool
+
+    @property
+    def _lease_us(self) -> int:
+        return round(self._lease * _MICRO)
+
+    def _part(self, pool: _Pool) -> Limit:
+        """Return this process's share of the limit."""
+        if pool.replicas != self._replica.replicas:
+            pool.replicas = self._replica.replicas
+            pool.part = share(pool.limit, pool.replicas)
+        return pool.part
+
+    def _take_alone(self, pool: _Pool, ask: Ask) -> Permit | Refusal:
+        self.alone += 1
+        now = self._clock()
+        part = self._part(pool)
+        busy = 0 if part.concurrency is None else pool.leases.busy(now, part.concurrency)
+        refusal = pool.own.take(Ask(ask.pool, part, ask.input_tokens, ask.output_tokens), busy, now)
+        if refusal is not None:
+            return refusal
+        pool.owed.charge(0, 1, ask.input_tokens, ask.output_tokens, now)
+        self._taken += 1
+        permit = _Permit(f"{self._replica.name}-{self._taken}", ask, now, round=pool.round)
+        if part.concurrency is not None:
+            pool.leases.begin(permit.id, now)
+        return permit
+
+    def _admitted(self, pool: _Pool, permit: str, ask: Ask, answer: list[Any]) -> Permit:
+        now = pool.seen_at = self._clock()
+        _, bucket, *pool.seen = answer
+        pool.own.charge(0, 1, ask.input_tokens, ask.output_tokens, now)
+        if ask.limit.concurrency is not None:
+            pool.leases.begin(permit, now)
+        return _Permit(permit, ask, now, bucket=bucket)
+
+    def _refused(self, pool: _Pool, answer: list[Any]) -> Refusal:
+        pool.seen_at = self._clock()
+        _, dimension, wait, *pool.seen = answer
+        if dimension == b"cooldown":
+            pool.own.cool(wait / _MICRO, pool.seen_at)
+        return Refusal(dimension.decode(), wait / _MICRO)
+
+    def _orphan(self, pool: _Pool, permit: str, ask: Ask, answer: Any) -> None:
+        """Give back an admission whose caller had given up before it came."""
+        if answer[0] > 0 and pool.link.up:
+            slot = permit if ask.limit.concurrency is not None else ""
+            self._tell(pool, "correct", slot, answer[1], -1, -ask.input_tokens, -ask.output_tokens)
+
+    def _finish(self, permit: Permit, requests: int, read: int, written: int) -> None:
+        assert isinstance(permit, _Permit)
+        permit.settled = True
+        pool = self._pool(permit.ask.pool)
+        slot = permit.id if permit.ask.limit.concurrency is not None else ""
+        pool.leases.end(permit.id)
+        bucket = permit.bucket
+        if bucket is None:
+            here = int(permit.at * RATE)
+            if permit.round == pool.round:  # Redis has not been told of it
+                now = self._clock()
+                pool.owed.charge(int(now * RATE) - here, requests, read, written, now)
+                return
+            bucket = here + pool.shift
+        if pool.link.up:
+            self._tell(pool, "correct", slot, bucket, requests, read, written)
+        else:
+            pool.backlog.append((slot, bucket, requests, read, written))
+
+    def _tell(self, pool: _Pool, step: str, *words: Word) -> None:
+        pool.link.tell(_SCRIPT, pool.keys, (step, self._instant(), *words))
+
+
+def _note(pool: _Pool, limit: Limit) -> None:
+    pool.limit = limit
+    pool.replicas = 0
+    pool.wire = tuple(most or 0 for _, most in limit)

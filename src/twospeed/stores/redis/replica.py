@@ -1,0 +1,132 @@
+"""This process as one of the replicas that share a Redis: its links, its signs of life, the news it gives and hears.
+
+Every half second it beats: it proves that Redis can write, learns how many replicas there are, and notices when Redis
+has forgotten everything (another epoch). News (sessions that moved, breakers that opened) go through one bounded stream;
+each beat reads the latest of it.
+
+Tasks: one `Link.run` per link, kept in `_tasks` and ended by `close`.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from importlib.resources import files
+from typing import Any
+
+from twospeed.stores import RedisStore
+from twospeed.stores.redis.dial import dialler
+from twospeed.stores.redis.link import Link, Script, Trouble
+
+SILENT = 5_000_000  # microseconds after which a replica is taken for gone
+START = 1.0  # seconds that starting waits for Redis at most
+KEPT, READ, READ_FIRST = 10_000, 500, 2_000  # news: entries kept, read per beat, read at first
+_BEAT = Script(files(__package__).joinpath("beat.lua").read_text())
+
+Rejoin = Callable[[Link, bool], Awaitable[None]]
+Hear = Callable[[str, str, float], None]
+
+
+class Replica:
+    """One process among all that share one Redis.
+
+    Args:
+        url: Where Redis is, references resolved.
+        workers: Processes of this host, the least number of replicas there can be.
+    """
+
+    def __init__(self, settings: RedisStore, url: str, workers: int = 1) -> None:
+        self.name = os.urandom(6).hex()  # begins the ids of permits
+        self._settings = settings
+        self._url = url
+        self._workers = workers
+        self._seen = 0
+        self._links: dict[str, Link] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._epochs: dict[Link, bytes] = {}
+        self._rejoin: Rejoin | None = None
+        self._hear: Hear | None = None
+        self._heard = "-"
+
+    @property
+    def replicas(self) -> int:
+        """How many processes share each limit: as configured, else as last seen."""
+        configured = self._settings.replicas
+        return configured * self._workers if configured else max(self._seen, self._workers)
+
+    @property
+    def state(self) -> str:
+        """Either "ok", or "degraded" while any limit is counted in this process alone."""
+        return "ok" if self._links and all(link.up for link in self._links.values()) else "degraded"
+
+    def counters(self) -> dict[str, int]:
+        """Return calls, timeouts, errors and downs of all links since the start."""
+        counts = [link.counts for link in self._links.values()]
+        return {name: sum(getattr(one, name) for one in counts) for name in ("calls", "timeouts", "errors", "downs")}
+
+    async def start(self, rejoin: Rejoin, hear: Hear) -> None:
+        """Connect; comes back when that has worked or failed, after START at the latest. Redis may be down.
+
+        Args:
+            rejoin: Awaited on each beat of a link, with whether Redis has forgotten everything since the last.
+            hear: Told the news of others: what, about whom, and how many seconds ago.
+        """
+        self._rejoin = rejoin
+        self._hear = hear
+        await asyncio.wait([self.link(self._settings.prefix).known], timeout=START)
+
+    async def close(self) -> None:
+        """Say good-bye, so that the others need not wait for the silence, and end."""
+        link = self._links.get(self._settings.prefix)
+        if link is not None and link.up:
+            try:
+                await link.command("ZREM", self.key(self._settings.prefix, "replicas"), self.name)
+            except Trouble:
+                link.up = False  # they will notice the silence
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def link(self, tag: str) -> Link:
+        """Return the link to the server that holds the keys of a tag, and start it if it is new."""
+        tag = tag if self._settings.cluster else self._settings.prefix
+        link = self._links.get(tag)
+        if link is None:
+            dial = dialler(self._settings, self._url, self.key(tag, "epoch"))
+            link = self._links[tag] = Link(dial, lambda link: self._beat(link, tag), self._settings.timeout, tag)
+            self._tasks.append(asyncio.create_task(link.run()))
+        return link
+
+    def key(self, tag: str, rest: str) -> str:
+        """Name a key; all keys of a tag lie on one node of a Cluster."""
+        return f"{self._settings.prefix}:{{{tag}}}:{rest}"
+
+    def say(self, what: str, about: str) -> None:
+        """Tell the other replicas; while Redis is away they are not told."""
+        link = self._links[self._settings.prefix]
+        if link.up:
+            news = self.key(self._settings.prefix, "news")
+            link.notify("XADD", news, "MAXLEN", "~", KEPT, "*", self.name, f"{what} {about}")
+
+    async def _beat(self, link: Link, tag: str) -> None:
+        keys = tuple(self.key(tag, rest) for rest in ("epoch", "replicas", "news"))
+        answer: Any = await link.ask(_BEAT, keys, ("", os.urandom(8).hex(), self.name, SILENT))
+        epoch, now, count = answer
+        link.heard_time(now)
+        if tag == self._settings.prefix:
+            self._seen = count
+        if self._rejoin is not None:
+            await self._rejoin(link, self._epochs.get(link, epoch) != epoch)
+        self._epochs[link] = epoch
+        if tag == self._settings.prefix:
+            await self._listen(link, keys[2], now // 1000)
+
+    async def _listen(self, link: Link, news: str, now_ms: int) -> None:
+        """Hear what is new; when there is too much, only the latest."""
+        most = READ if self._heard != "-" else READ_FIRST
+        entries: Any = await link.command("XREVRANGE", news, "+", self._heard, "COUNT", most)
+        for entry, (name, text) in reversed(entries):
+            entry_id, said_by = entry.decode(), name.decode()
+            if entry_id != self._heard and said_by != self.name and self._hear is not None:
+                what, _, about = text.decode().partition(" ")
+                self._hear(what, about, (now_ms - int(entry_id.partition("-")[0])) / 1000)
+            self._heard = entry_id

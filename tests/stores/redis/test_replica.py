@@ -1,0 +1,69 @@
+"""Replicas that share a Redis know of each other and pass on news."""
+
+from tests.stores.contract import BACKEND, fail
+from tests.stores.redis.conftest import Open, until
+from tests.stores.redis.server import Server
+
+from twospeed.errors import Kind
+from twospeed.policy.breaker import Status
+
+
+async def test_replicas_count_each_other(server: Server, opened: Open):
+    """Each replica knows how many there are, and those that leave are not counted."""
+    one, other = await opened(server), await opened(server)
+    await until(lambda: (one.replica.replicas, other.replica.replicas) == (2, 2))
+    await other.close()
+    await until(lambda: one.replica.replicas == 1)
+
+
+async def test_the_count_outlives_redis(fragile: Server, opened: Open):
+    """When Redis goes, the last known number of replicas holds."""
+    fragile.start()
+    one, _ = await opened(fragile), await opened(fragile)
+    await until(lambda: one.replica.replicas == 2)
+    fragile.kill()
+    await until(lambda: one.replica.state == "degraded")
+    assert one.replica.replicas == 2
+
+
+async def test_breakers_are_passed_on(server: Server, opened: Open):
+    """A backend that one replica found dead is left alone by all, until one finds it alive."""
+    one, other = await opened(server), await opened(server)
+    fail(one.health)
+    await until(lambda: not other.health.usable(BACKEND))
+    assert other.health.states() == {BACKEND: Status.OPEN}
+    await until(lambda: one.health.last_resort(BACKEND))
+    one.health.succeeded(BACKEND, None)
+    await until(lambda: other.health.usable(BACKEND))
+
+
+async def test_a_replica_that_reaches_a_backend_keeps_it(server: Server, opened: Open):
+    """One replica with a broken network does not close a backend for those who reach it."""
+    broken, well = await opened(server), await opened(server)
+    for _ in range(3):
+        well.health.succeeded(BACKEND, None)
+    fail(broken.health)
+    broken.health.failed("acme/other@eu", Kind.RESET)
+    broken.affinity.put("after", BACKEND)
+    await until(lambda: well.affinity.get("after"))
+    assert well.health.usable(BACKEND)
+
+
+async def test_sessions_are_passed_on(server: Server, opened: Open):
+    """A session served by one replica is known to the others, also to those that start later."""
+    one, other = await opened(server), await opened(server)
+    one.affinity.put("caller:some session", BACKEND)
+    await until(lambda: other.affinity.get("caller:some session") == BACKEND)
+    other.affinity.put("caller:some session", "acme/deep@us")
+    await until(lambda: one.affinity.get("caller:some session") == "acme/deep@us")
+    late = await opened(server)
+    await until(lambda: late.affinity.get("caller:some session") == "acme/deep@us")
+
+
+async def test_news_without_redis_stay_at_home(fragile: Server, opened: Open):
+    """Without Redis a replica goes by what it sees itself."""
+    stores = await opened(fragile)
+    stores.affinity.put("s", BACKEND)
+    fail(stores.health)
+    assert stores.affinity.get("s") == BACKEND
+    assert not stores.health.usable(BACKEND)
