@@ -1,0 +1,52 @@
+"""Paths, methods and keys at the data listener; more in e2e."""
+
+import pytest
+from tests.serving import serving
+
+
+@pytest.mark.parametrize("path", ["/chat/completions", "/v1/chat/completions"])
+async def test_with_and_without_the_version_prefix(path: str):
+    """Clients disagree about /v1; both work."""
+    async with serving() as server:
+        body = {"model": "fast", "messages": [{"role": "user", "content": "hi"}]}
+        async with server.http.post(server.url + path, json=body) as answer:
+            assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allow"),
+    [
+        ("GET", "/v1/chat/completions", 405, "POST"),
+        ("POST", "/v1/models", 405, "GET"),
+        ("DELETE", "/healthz", 405, "GET"),
+        ("POST", "/v2/chat/completions", 404, None),
+        ("GET", "/", 404, None),
+    ],
+)
+async def test_wrong_method_or_path(method: str, path: str, status: int, allow: str | None):
+    """What is not served says so in OpenAI's shape, with an id to ask about."""
+    async with serving() as server, server.http.request(method, server.url + path) as answer:
+        assert answer.status == status
+        assert answer.headers.get("allow") == allow
+        assert answer.headers["x-request-id"].startswith("req_")
+        assert set((await answer.json())["error"]) == {"message", "type", "param", "code"}
+
+
+async def test_bad_body_is_400_and_leaves_a_record():
+    """A body that is no request names what is wrong; the record knows it too."""
+    async with serving() as server:
+        async with server.http.post(server.url + "/v1/chat/completions", data=b'{"model": 3}') as answer:
+            assert answer.status == 400
+            assert "model" in (await answer.json())["error"]["message"]
+        assert server.records[0].fault == "bad_request"
+        assert server.records[0].status == 400
+
+
+async def test_draining_is_not_ready_but_alive():
+    """A load balancer stops sending; a supervisor does not kill."""
+    async with serving() as server:
+        server.server.api.draining = True
+        async with server.http.get(server.url + "/readyz") as answer:
+            assert answer.status == 503
+        async with server.http.get(server.url + "/healthz") as answer:
+            assert answer.status == 200
