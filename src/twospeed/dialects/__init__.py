@@ -4,7 +4,9 @@ A dialect is pure: it reads and writes bytes, knows no clock and no network. The
 bodies through byte for byte, except for the spliced `model` and, where accounting needs it, `include_usage`.
 """
 
+import pkgutil
 from collections.abc import Sequence
+from importlib import import_module
 from typing import NamedTuple, Protocol
 
 from twospeed.errors import Fault
@@ -94,3 +96,9 @@ class Dialect(Protocol):
 
     def interrupt(self, fault: Fault) -> bytes:
         """Say the fault as the one event that ends a stream already begun (R11)."""
+
+
+def discover() -> dict[str, Dialect]:
+    """Return every dialect by name, sorted: each file of this folder that defines DIALECT."""
+    modules = {found.name: import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)}
+    return {name: modules[name].DIALECT for name in sorted(modules) if hasattr(modules[name], "DIALECT")}

@@ -1,0 +1,235 @@
+"""JSON request bodies: decode once into a typed partial view, find `model`, replace its bytes and nothing else.
+
+`msgspec.Raw` fields of the view point into the body, so positions come from pointers instead of a search, and the
+long values (messages, tools) are never looked at twice. What remains outside them is short and is searched for a
+second `model`. Every shortcut is checked and has an exact, slower way behind it.
+
+What is refused (R29) becomes Fault BAD_REQUEST with `param` = the field and a message that quotes no value.
+"""
+
+import ctypes
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+
+from twospeed.dialects import depth
+from twospeed.errors import Fault, Kind
+
+T = TypeVar("T")
+
+Span = tuple[int, int]  # start and end offset in the body
+
+_HIGH_BITS = np.uint64(0x8080808080808080)
+_SMALL = 8192  # bytes up to which plain decoding is the fastest way to check UTF-8
+_HEADER = bytes.__basicsize__ - 1  # bytes before the data of a bytes object
+_COLON = re.compile(rb"[ \t\r\n]*:[ \t\r\n]*")
+_MISSING = re.compile(r"Object missing required field `(\w+)`")
+_TYPE = re.compile(r"\b(str|int|bool)\b")
+_TYPES = {"str": "string", "int": "integer", "bool": "boolean"}
+_encode_name = msgspec.json.Encoder().encode
+_decode_name = msgspec.json.Decoder(str).decode
+
+
+def bad(field: str, problem: str) -> Fault:
+    """Return the fault of a request with a wrong field."""
+    return Fault(Kind.BAD_REQUEST, f"Invalid '{field}': {problem}.", param=field)
+
+
+def malformed(problem: str) -> Fault:
+    """Return the fault of a request that is wrong as a whole."""
+    return Fault(Kind.BAD_REQUEST, f"Invalid request body: {problem}.")
+
+
+def too_deep() -> Fault:
+    """Return the fault of a request nested beyond R29."""
+    return malformed(f"nested more than {depth.LIMIT} levels deep")
+
+
+def read(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """Decode a body into the decoder's type. Raises: Fault BAD_REQUEST."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise _mistyped(str(error)) from None
+    except msgspec.DecodeError as error:
+        raise malformed("not valid JSON" + _place(str(error))) from None
+    except RecursionError:
+        raise too_deep() from None
+
+
+def check_utf8(body: bytes) -> None:
+    """Refuse a body that is not UTF-8: the decoder does not look into strings it skips. Raises: Fault BAD_REQUEST.
+
+    In long bodies only the eight-byte words around non-ASCII bytes are decoded. A word after each of them comes
+    along, so that a cut sequence meets the ASCII that really follows it.
+    """
+    if body.isascii():
+        return
+    try:
+        if len(body) <= _SMALL:
+            body.decode()
+            return
+        words = np.frombuffer(body, np.uint64, len(body) >> 3)
+        high = (words & _HIGH_BITS) != 0
+        near = words[1:].take((high[1:] | high[:-1]).nonzero()[0])
+        (body[:8] + near.tobytes() + body[words.size << 3 :]).decode()
+    except UnicodeDecodeError:
+        raise malformed("not valid UTF-8") from None
+
+
+def model_name(raw: msgspec.Raw) -> str:
+    """Return the value of the `model` field. Raises: Fault BAD_REQUEST unless it is a string that is not empty."""
+    if memoryview(raw)[0] != 0x22:
+        raise bad("model", "expected a string")
+    name = _decode_name(raw)
+    if not name:
+        raise bad("model", "must not be empty")
+    return name
+
+
+def start(body: bytes, raw: msgspec.Raw) -> int:
+    """Return the offset in `body` at which `raw` begins, -1 when `raw` is no view into it."""
+    at = _address(raw) - id(body) - _HEADER
+    return at if 0 <= at < len(body) else -1
+
+
+def gaps(body: bytes, long: Iterable[tuple[msgspec.Raw, msgspec.Raw]]) -> list[Span]:
+    """Return the stretches of the body outside long values, each given by its first and last view.
+
+    A value whose views are not in the body is not left out.
+    """
+    base, size = id(body) + _HEADER, len(body)
+    found = []
+    for first, last in long:
+        begin = _address(first) - base
+        end = (begin if last is first else _address(last) - base) + len(last)
+        if 0 <= begin < end <= size:
+            found.append((begin, end))
+    found.sort()
+    result, at = [], 0
+    for begin, end in found:
+        if begin >= at:
+            result.append((at, begin))
+            at = end
+    result.append((at, size))
+    return result
+
+
+def shallow(body: bytes, outside: Sequence[Span]) -> bool:
+    """Say whether the text in these gaps keeps the body within depth.LIMIT; what is in between is not looked at."""
+    room = depth.LIMIT - 3  # a gap may begin inside a message: body, messages, message
+    if sum([end - begin for begin, end in outside]) <= 2 * room:
+        return True
+    opening = sum([body.count(b"{", *span) + body.count(b"[", *span) for span in outside])
+    return opening <= room or not depth.deeper(body, depth.LIMIT)
+
+
+def model_at(body: bytes, model: msgspec.Raw, outside: Sequence[Span]) -> Span:
+    r"""Return where the value of the one top-level `model` key is. Raises: Fault BAD_REQUEST when it is repeated.
+
+    One plain key in the gaps and no escape that could spell another (`mod\u0065l`) is proof; else all top-level
+    keys are read.
+    """
+    found = -1
+    for begin, end in outside:
+        if body.find(b"\\u006", begin, end) >= 0:
+            return _only(body, "model")
+        at = body.find(b'"model"', begin, end)
+        while at >= 0:
+            if colon := _COLON.match(body, at + 7):
+                if found >= 0:
+                    return _only(body, "model")
+                found = colon.end()
+            at = body.find(b'"model"', at + 7, end)
+    if found < 0 or not body.startswith(bytes(model), found):
+        return _only(body, "model")
+    return found, found + len(model)
+
+
+def spans(body: bytes, name: str) -> list[Span]:
+    """Return where the values of all top-level members of this name are, by reading every top-level key."""
+    values = [value for key, value in read(_members, body).items() if key.name == name]
+    return [(at := start(body, value), at + len(value)) for value in values]
+
+
+def splice(body: bytes, span: Span, value: bytes) -> bytes:
+    """Return the body with the bytes of one span replaced."""
+    view = memoryview(body)
+    return b"".join((view[: span[0]], value, view[span[1] :]))
+
+
+def encode_name(model: str) -> bytes:
+    """Return a model name as JSON text."""
+    return _encode_name(model)
+
+
+class _Key:
+    """A member's name that equals only itself, so that a dict keeps repeated ones."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def _key(_: type, name: Any) -> _Key:
+    return _Key(name)
+
+
+_members = msgspec.json.Decoder(dict[_Key, msgspec.Raw], dec_hook=_key)
+
+
+def _only(body: bytes, name: str) -> Span:
+    found = spans(body, name)
+    if len(found) != 1:
+        raise bad(name, "given more than once")
+    return found[0]
+
+
+def _pointer_offset() -> int | None:
+    """Find where a Raw keeps the address of its text, by looking for a known one within the object's own memory."""
+    text = b'{"a": 1.5}'
+    raw = msgspec.json.decode(text, type=dict[str, msgspec.Raw])["a"]
+    for at in range(object.__basicsize__, msgspec.Raw.__basicsize__, ctypes.sizeof(ctypes.c_void_p)):
+        if ctypes.c_ssize_t.from_address(id(raw) + at).value == id(text) + _HEADER + 6:
+            return at
+    return None
+
+
+def _address_by_array(raw: msgspec.Raw) -> int:
+    address: int = np.frombuffer(raw, np.uint8).__array_interface__["data"][0]
+    return address
+
+
+_OFFSET = _pointer_offset()
+
+
+def _address_by_pointer(raw: msgspec.Raw, _word: Any = ctypes.c_ssize_t.from_address, _at: int = _OFFSET or 0) -> int:
+    address: int = _word(id(raw) + _at).value
+    return address
+
+
+# numpy tells the address as well, but at ten times the cost of reading the pointer.
+_address = _address_by_array if _OFFSET is None else _address_by_pointer
+
+
+def _place(error: str) -> str:
+    place = re.search(r"\(byte \d+\)$", error)
+    return f" {place[0]}" if place else ""
+
+
+def _mistyped(error: str) -> Fault:
+    missing = _MISSING.match(error)
+    if missing:
+        return Fault(Kind.BAD_REQUEST, f"Missing required field '{missing[1]}'.", param=missing[1])
+    reason, _, place = error.replace("`", "").partition(" - at ")
+    problem = _TYPE.sub(lambda found: _TYPES[found[0]], reason[:1].lower() + reason[1:])
+    path = place.removeprefix("key in ").removeprefix("$").removeprefix(".")
+    if not path:
+        return malformed(problem)
+    fault = bad(path, problem)
+    fault.param = re.split(r"[.\[]", path)[0]
+    return fault

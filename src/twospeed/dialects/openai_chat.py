@@ -1,0 +1,267 @@
+"""OpenAI chat completions: `POST /v1/chat/completions`.
+
+Source: OpenAI API reference, "Chat"; what real clients send is in the golden files. Unknown fields, roles and part
+types are an open set: they are neither read nor refused. The body passes byte for byte, `model` and, where
+accounting needs it, `stream_options` excepted.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Generic, TypeVar
+
+import msgspec
+
+from twospeed.dialects import Answer, Dialect, Reader, Refusal, depth, identity, openai_answer, openai_errors
+from twospeed.dialects.body import (
+    Span,
+    bad,
+    check_utf8,
+    encode_name,
+    gaps,
+    model_at,
+    model_name,
+    read,
+    shallow,
+    spans,
+    splice,
+    too_deep,
+)
+from twospeed.dialects.openai_stream import StreamReader
+from twospeed.errors import Fault
+from twospeed.types import NULL, Conversation, Declared, Message, Request
+
+M = TypeVar("M")
+T = TypeVar("T")
+_SCHEMAS = frozenset({"json_schema", "json_object"})
+_INSIDE = depth.LIMIT - 3  # levels left for a member of a message
+_ASK_USAGE = b'"stream_options":{"include_usage":true}'
+
+Scalar = str | int | float | bool | None
+Limit = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)] | None
+
+
+class Turn(Message, forbid_unknown_fields=True, gc=False):
+    """A message with nothing in it but fields whose depth is known: only `content` and `tool_calls` can nest.
+
+    A conversation that does not fit is decoded as plain messages instead, and all their members are looked into.
+    """
+
+    refusal: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+    reasoning_details: list[dict[str, Scalar]] | None = None
+    function_call: dict[str, str] | None = None
+    audio: dict[str, Scalar] | None = None
+    annotations: list[dict[str, Scalar]] | None = None
+    cache_control: dict[str, Scalar] | None = None
+    copilot_cache_control: dict[str, Scalar] | None = None
+    reasoning_text: str | None = None
+    reasoning_opaque: str | None = None
+    prefix: bool | None = None
+
+
+class StreamOptions(msgspec.Struct, gc=False):
+    """`stream_options`, as far as we read it."""
+
+    include_usage: bool | None = None
+
+
+class View(msgspec.Struct, Generic[M], gc=False):
+    """What is read of a request body."""
+
+    model: msgspec.Raw
+    messages: Annotated[list[M], msgspec.Meta(min_length=1)]
+    stream: bool | None = None
+    stream_options: StreamOptions | msgspec.UnsetType | None = msgspec.UNSET
+    max_tokens: Limit = None
+    max_completion_tokens: Limit = None
+    store: bool | None = None
+    tools: msgspec.Raw = NULL
+    functions: msgspec.Raw = NULL
+    reasoning_effort: msgspec.Raw = NULL
+    reasoning: msgspec.Raw = NULL
+    response_format: msgspec.Raw = NULL
+    prompt_cache_key: msgspec.Raw = NULL
+    metadata: msgspec.Raw = NULL
+    client_metadata: msgspec.Raw = NULL
+
+
+class Messages(msgspec.Struct, gc=False):
+    """All members of all messages, whatever their names."""
+
+    messages: list[dict[str, msgspec.Raw]]
+
+
+class Named(msgspec.Struct, gc=False):
+    """Something with a name."""
+
+    name: str = ""
+
+
+class Tool(msgspec.Struct, gc=False):
+    """An offered tool; the name is inside `function`, `custom`, or beside them (legacy functions)."""
+
+    function: Named | None = None
+    custom: Named | None = None
+    name: str = ""
+    type: str = ""
+
+
+class Kinded(msgspec.Struct, gc=False):
+    """`response_format`."""
+
+    type: str = ""
+
+
+class Effort(msgspec.Struct, gc=False):
+    """`reasoning`."""
+
+    effort: str | None = None
+
+
+_turns = msgspec.json.Decoder(View[Turn])
+_messages = msgspec.json.Decoder(View[Message])
+_members = msgspec.json.Decoder(Messages)
+_tools = msgspec.json.Decoder(list[Tool] | None)
+_format = msgspec.json.Decoder(Kinded | None)
+_effort = msgspec.json.Decoder(Effort | None)
+_text = msgspec.json.Decoder(str | None)
+_options = msgspec.json.Decoder(dict[str, msgspec.Raw] | None).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class OpenAiChat:
+    """The chat completions dialect; see `dialects.Dialect`."""
+
+    name = "openai_chat"
+    paths: tuple[str, ...] = ("/chat/completions",)
+    upstream_path = "/chat/completions"
+    operation = "chat"
+
+    def decode(self, body: bytes, endpoint: str) -> Request:
+        """Read a request body. Raises: Fault BAD_REQUEST."""
+        check_utf8(body)
+        view = _view(body)
+        model = model_name(view.model)
+        outside = _checked(body, view)
+        options = view.stream_options
+        return Request(
+            self.name,
+            endpoint,
+            body,
+            model,
+            model_at(body, view.model, outside),
+            view,
+            view.stream is True,
+            isinstance(options, StreamOptions) and options.include_usage is True,
+            view.max_tokens if view.max_completion_tokens is None else view.max_completion_tokens,
+            view.store is True,
+        )
+
+    def declared(self, request: Request) -> Declared | None:
+        """Return the session id that the body carries."""
+        view = _parsed(request)
+        return identity.declared(view.prompt_cache_key, view.metadata, view.client_metadata)
+
+    def opening(self, request: Request) -> Sequence[bytes]:
+        """Return the system prompt and the first user message."""
+        return identity.opening(_parsed(request).messages)
+
+    def conversation(self, request: Request) -> Conversation:
+        """Return what classification may look at."""
+        view = _parsed(request)
+        answer_format = _lenient(_format, view.response_format)
+        return Conversation(
+            endpoint=request.endpoint,
+            messages=view.messages,
+            tools=_tool_names(view),
+            effort=_asked_effort(view),
+            wants_schema=answer_format is not None and answer_format.type in _SCHEMAS,
+            max_tokens=request.max_tokens,
+            stream=request.stream,
+            body_bytes=len(request.body),
+        )
+
+    def encode(self, request: Request, model: str, account: bool) -> bytes:
+        """Return the body with `model` replaced and, when `account`, usage asked for on a stream."""
+        body, name = request.body, encode_name(model)
+        if not (account and request.stream) or request.wants_usage:
+            return splice(body, request.model_at, name)
+        if _parsed(request).stream_options is msgspec.UNSET:
+            return splice(body, request.model_at, name + b"," + _ASK_USAGE)
+        asked = spans(body, "stream_options")[-1]
+        options = _options(body[asked[0] : asked[1]]) or {}
+        changes = [(request.model_at, name), (asked, _encode(options | {"include_usage": True}))]
+        for span, value in sorted(changes, reverse=True):  # from the back, so that offsets stay true
+            body = splice(body, span, value)
+        return body
+
+    def reader(self, request: Request) -> Reader:
+        """Return a fresh reader for the streamed answer."""
+        return StreamReader(keep_usage=request.wants_usage)
+
+    def answer(self, body: bytes) -> Answer:
+        """Read an unstreamed answer. Raises: Fault BAD_ANSWER, ERROR_EVENT."""
+        return openai_answer.answer(body)
+
+    def refuse(self, fault: Fault) -> Refusal:
+        """Say the fault as a whole answer."""
+        return openai_errors.refuse(fault)
+
+    def interrupt(self, fault: Fault) -> bytes:
+        """Say the fault as the event that ends a stream already begun."""
+        return openai_errors.interrupt(fault)
+
+
+DIALECT: Dialect = OpenAiChat()
+
+
+def _view(body: bytes) -> View[Turn] | View[Message]:
+    try:
+        return _turns.decode(body)
+    except (msgspec.DecodeError, RecursionError):  # unusual or wrong: the second look tells which
+        view = read(_messages, body)
+    members = [value for message in read(_members, body).messages for value in message.values()]
+    if not depth.shallow(members, _INSIDE):
+        raise too_deep()
+    return view
+
+
+def _checked(body: bytes, view: View[Turn] | View[Message]) -> list[Span]:
+    """Return the gaps around messages and tools, once nothing nests too deep. Raises: Fault BAD_REQUEST."""
+    messages, tools = view.messages, view.tools
+    last = messages[-1]
+    long = [(messages[0].content, last.tool_calls if last.content is NULL else last.content)]
+    if tools is not NULL:
+        if memoryview(tools)[0] not in b"[n":
+            raise bad("tools", "expected array")
+        if not depth.shallow_again(tools, depth.LIMIT - 1):
+            raise too_deep()
+        long.append((tools, tools))
+    outside = gaps(body, long)
+    contents, calls = [item.content for item in messages], [item.tool_calls for item in messages]
+    if not (depth.shallow(contents, _INSIDE) and depth.shallow(calls, _INSIDE) and shallow(body, outside)):
+        raise too_deep()
+    return outside
+
+
+def _parsed(request: Request) -> View[Message]:
+    assert isinstance(request.parsed, View)
+    return request.parsed
+
+
+def _tool_names(view: View[Message]) -> list[str]:
+    """Names of the offered tools; a list that is none of OpenAI's is the provider's to judge and names none."""
+    tools = (_lenient(_tools, view.tools) or []) + (_lenient(_tools, view.functions) or [])
+    return [(tool.function or tool.custom or tool).name or tool.type for tool in tools]
+
+
+def _asked_effort(view: View[Message]) -> str:
+    inner = _lenient(_effort, view.reasoning)
+    return (_lenient(_text, view.reasoning_effort) or (inner.effort if inner else None) or "").lower()
+
+
+def _lenient(decoder: msgspec.json.Decoder[T], value: msgspec.Raw) -> T | None:
+    try:
+        return decoder.decode(value)
+    except msgspec.ValidationError:
+        return None

@@ -1,0 +1,240 @@
+"""Streams whose events carry `choices`: how chat and completions answers are read on their way through (R1, R11-R13).
+
+The usual block costs one decode call and one comparison for all its events; a block that differs in any way is read
+again event by event. Bytes are forwarded as they came, except for the usage event that the client did not ask for.
+"""
+
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+import msgspec
+
+from twospeed.dialects import sse
+from twospeed.dialects.openai_answer import EMPTY, UNREADABLE, Tokens, tokens
+from twospeed.dialects.openai_errors import provider_error
+from twospeed.errors import Fault, Kind
+from twospeed.types import NULL, Usage
+
+_KEYS = frozenset({"choices", "usage", "error", "x_groq"})
+_OBJECTS = (b'"chat.completion', b'"text_completion')
+
+
+class Extra(msgspec.Struct, gc=False):
+    """`x_groq`: usage outside its usual place."""
+
+    usage: Tokens | None = None
+
+
+class Delta(msgspec.Struct, gc=False):
+    """The parts of a delta that are content when they are not empty (R1)."""
+
+    content: msgspec.Raw = NULL
+    tool_calls: msgspec.Raw = NULL
+    reasoning_content: msgspec.Raw = NULL
+    reasoning: msgspec.Raw = NULL
+    reasoning_details: msgspec.Raw = NULL
+    refusal: msgspec.Raw = NULL
+    function_call: msgspec.Raw = NULL
+    audio: msgspec.Raw = NULL
+
+    def says(self) -> bool:
+        """Say whether there is any content."""
+        return any(value is not NULL and bytes(value) not in EMPTY for value in msgspec.structs.astuple(self))
+
+
+class Opening(msgspec.Struct, gc=False):
+    """A choice as read before the commit point. `text`: where completions keep their delta."""
+
+    finish_reason: str | None = None
+    delta: Delta | None = None
+    text: msgspec.Raw = NULL
+
+    def says(self) -> bool:
+        """Say whether there is any content."""
+        return bytes(self.text) not in EMPTY or (self.delta is not None and self.delta.says())
+
+
+class Choice(msgspec.Struct, gc=False):
+    """A choice as read after the commit point: what it says no longer matters."""
+
+    finish_reason: str | None = None
+
+
+C = TypeVar("C")
+
+
+class Chunk(msgspec.Struct, Generic[C], gc=False):
+    """One event. `error` is NULL where there is none."""
+
+    choices: list[C] | None = None
+    usage: Tokens | None = None
+    error: msgspec.Raw = NULL
+    x_groq: Extra | None = None
+
+    def tokens(self) -> Tokens | None:
+        """Return the usage from wherever it is."""
+        return self.usage or (self.x_groq.usage if self.x_groq else None)
+
+
+Chunks = Sequence[Chunk[Opening] | Chunk[Choice]]
+
+_decode_opening = msgspec.json.Decoder(Chunk[Opening])
+_decode = msgspec.json.Decoder(Chunk[Choice])
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_choices = msgspec.json.Decoder(list[Opening] | None).decode
+_decode_extra = msgspec.json.Decoder(Extra | None).decode
+
+_USUAL = Chunk(choices=[Choice()])  # one more piece of text, and nothing else to know
+
+
+class StreamReader:
+    """Reads one streamed answer; see `dialects.Reader`. `keep_usage`: the client asked for the usage event itself."""
+
+    __slots__ = (
+        "_blocks",
+        "_good",
+        "_keep_usage",
+        "committed",
+        "ended",
+        "finish",
+        "output_bytes",
+        "output_events",
+        "usage",
+    )
+
+    def __init__(self, keep_usage: bool) -> None:
+        self._blocks = sse.Blocks()
+        self._good = b""
+        self._keep_usage = keep_usage
+        self.committed = False
+        self.ended = False
+        self.usage: Usage | None = None
+        self.finish = ""
+        self.output_events = 0
+        self.output_bytes = 0
+
+    @property
+    def good(self) -> bytes:
+        """Whole events of the feed that raised, before what was wrong."""
+        return self._good
+
+    def feed(self, data: bytes) -> bytes:
+        """Take bytes, return whole events. Raises: Fault ERROR_EVENT, BAD_ANSWER, ANSWER_TOO_LARGE."""
+        if self.ended:
+            return b""  # R12: nothing follows the end
+        block = self._blocks.feed(data)
+        return self._read(block) if block else block
+
+    def end(self) -> bytes:
+        """Return what is still owed to the client at the end of the body. Raises: Fault TRUNCATED."""
+        rest = b"" if self.ended else self._read(self._blocks.close())
+        if self.ended:
+            return rest
+        if not self.finish:
+            self._good = rest
+            raise Fault(Kind.TRUNCATED, "The provider's answer ended before it was complete.")
+        self.ended = True
+        return rest + sse.DONE
+
+    def _read(self, block: bytes) -> bytes:
+        plain = sse.plain(block)
+        if plain is None or len(block) > sse.LIMIT:
+            return self._one_by_one(block)
+        lines, total, done = plain
+        decoder = _decode if self.committed else _decode_opening
+        try:
+            chunks: Chunks = decoder.decode_lines(lines)
+        except UNREADABLE:
+            return self._one_by_one(block)
+        if len(chunks) != total:
+            return self._one_by_one(block)
+        if self.committed and chunks.count(_USUAL) == total:
+            self.output_events += total
+        elif all(chunk.error is NULL and (chunk.choices or chunk.tokens()) for chunk in chunks):
+            dropped = {at for at, chunk in enumerate(chunks) if self._unasked(chunk)}
+            block = sse.without(block, dropped) if dropped else block
+        else:
+            return self._one_by_one(block)
+        self.ended = done
+        self.output_bytes += len(block)
+        return block
+
+    def _one_by_one(self, block: bytes) -> bytes:
+        kept: list[bytes] = []
+        try:
+            for event in sse.events(block, first=self.output_bytes == 0):
+                if not self._dropped(event):
+                    kept.append(event.raw)
+                if self.ended:
+                    break
+        except Fault:
+            self._good = b"".join(kept)
+            raise
+        whole = b"".join(kept)
+        self.output_bytes += len(whole)
+        return whole
+
+    def _dropped(self, event: sse.Event) -> bool:
+        text = event.data.strip() if event.data else b""
+        if not text:
+            return False
+        if text == b"[DONE]":
+            self.ended = True
+            return False
+        return self._unasked(_chunk(event, text))
+
+    def _unasked(self, chunk: Chunk[Opening] | Chunk[Choice]) -> bool:
+        """Note what a chunk says and return whether it is only the usage that we asked for, not the client."""
+        for choice in chunk.choices or ():
+            self.finish = choice.finish_reason or self.finish
+            if not self.committed and isinstance(choice, Opening):
+                self.committed = choice.says()
+        if chunk.choices and self.committed and not chunk.choices[0].finish_reason:
+            self.output_events += 1
+        tokens = chunk.tokens()
+        if tokens is not None:
+            self.usage = tokens.usage()
+        return not chunk.choices and chunk.usage is not None and not self._keep_usage
+
+
+def _chunk(event: sse.Event, text: bytes) -> Chunk[Opening]:
+    """Read one event exactly. Raises: Fault ERROR_EVENT, BAD_ANSWER."""
+    if event.name == b"error":
+        raise provider_error(_member(text, "error") or msgspec.Raw(text))
+    try:
+        members = _decode_members(text)
+    except UNREADABLE:
+        raise _foreign("not a JSON object") from None
+    error = bytes(members.get("error", NULL))
+    if error not in EMPTY:
+        raise provider_error(msgspec.Raw(error))
+    kind = bytes(members.get("object", NULL))
+    if kind == b'"error"':
+        raise provider_error(msgspec.Raw(text))
+    if members.keys().isdisjoint(_KEYS) and not kind.startswith(_OBJECTS):
+        raise _foreign("no key of this API")
+    try:
+        choices = _decode_choices(members.get("choices", NULL))
+    except UNREADABLE:
+        raise _foreign("choices of a wrong shape") from None
+    return Chunk(choices, _usage(members), NULL, None)
+
+
+def _usage(members: dict[str, msgspec.Raw]) -> Tokens | None:
+    try:
+        extra = _decode_extra(members.get("x_groq", NULL))
+    except UNREADABLE:
+        extra = None
+    return tokens(members.get("usage", NULL)) or (extra.usage if extra else None)
+
+
+def _member(text: bytes, name: str) -> msgspec.Raw | None:
+    try:
+        return _decode_members(text).get(name)
+    except UNREADABLE:
+        return None
+
+
+def _foreign(why: str) -> Fault:
+    message = "The provider's answer could not be read."
+    return Fault(Kind.BAD_ANSWER, message, detail=f"stream event: {why}")
