@@ -1,0 +1,415 @@
+"""One client connection: takes requests off it in order, one at a time, and always knows whether the client is there.
+
+    READING -> (BODY ->) SERVING -> READING ...        an answer that closes, or a fault: -> LINGERING -> CLOSED
+
+Each request is served in one task, owned by its connection, cancelled when the client goes and awaited by
+`HttpServer.close`. Reading goes on meanwhile, so that a client that leaves is noticed at once; what it pipelines is held
+up to a bound. Deadlines are instants that the server's sweep compares; nothing here arms a timer.
+"""
+
+import asyncio
+import inspect
+from typing import cast
+
+from twospeed.dialects import Refusal
+from twospeed.edge.app import Call, reported
+from twospeed.edge.body import ChunkedBody, SizedBody
+from twospeed.edge.line import NEVER, Line
+from twospeed.edge.reply import Reply
+from twospeed.edge.shared import Shared
+from twospeed.edge.wire import Head
+from twospeed.errors import Fault, Kind
+
+HOLD_LIMIT = 65_536  # bytes of pipelined requests held while one is served
+LINGER = 5.0  # seconds for a refused client to read its answer while it still sends
+LINGER_BYTES = 1 << 26  # and how much it may send meanwhile
+GRACE = 0.5  # seconds for requests on their way once the server stops, and for clients too many to take their answer
+# Where a connection is; plain numbers, because an enum's members cost 0.1 us a look.
+_READING, _BODY, _SERVING, _LINGERING, _CLOSED = range(5)
+_NO_HEAD = Head("GET", "/", "", {}, keep_alive=False)  # stands in for a head that could not be read
+
+
+class Connection(asyncio.Protocol):
+    """One client connection. `deadline`: instant of the next `tick` that matters. `task`: serves its requests."""
+
+    __slots__ = (
+        "_body",
+        "_buffer",
+        "_busy",
+        "_choked",
+        "_cut",
+        "_discarded",
+        "_head",
+        "_head_begun",
+        "_peer",
+        "_phase",
+        "_received_at",
+        "_reply",
+        "_shared",
+        "deadline",
+        "line",
+        "task",
+    )
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._phase = _READING
+        self._peer = ""
+        self._buffer = b""  # READING: the beginning of a head; SERVING: what was pipelined
+        self._head_begun = True  # the deadline of the first head runs from the start of the connection
+        self._head: Head | None = None  # of the body being read
+        self._body: SizedBody | ChunkedBody | None = None
+        self._received_at = 0.0
+        self._busy = False  # counted in flight
+        self._reply: Reply | None = None
+        self._choked = False  # reading is paused
+        self._cut = False  # the task has been cancelled, once
+        self._discarded = 0
+        self.task: asyncio.Task[None] | None = None
+        self.deadline = NEVER
+
+    # What the transport says
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start the clock of the first head, or turn away a connection too many."""
+        shared = self._shared
+        transport = cast(asyncio.Transport, transport)  # uvloop's has no base in common with asyncio's
+        self.line = Line(transport, shared.loop, shared.listen.stall_timeout)
+        if len(shared.open) >= shared.listen.max_connections:
+            self._turn_away_unheard()
+            return
+        shared.open.add(self)
+        peer = transport.get_extra_info("peername")
+        self._peer = peer[0] if peer else ""
+        self.deadline = shared.loop.time() + shared.listen.head_timeout
+        if shared.stopping:
+            self.wind_down()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of requests."""
+        phase = self._phase
+        if phase == _READING and not self.line.paused:
+            self._read_heads(self._buffer + data)
+        elif phase == _BODY:
+            self._buffer = self._read_body(data)
+        elif phase in (_SERVING, _READING):
+            self._hold(data)
+        else:
+            self._discard(len(data))
+
+    def eof_received(self) -> bool:
+        """A client that closes its side is gone, unless its answer is already written (R15)."""
+        if self._phase == _SERVING and self._reply is not None and not self._reply.done:
+            self._leave()
+        else:
+            self.close()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End what is under way for this client."""
+        self._phase = _CLOSED
+        self.line.lost = True
+        self.line.stall_deadline = self.deadline = NEVER
+        self._buffer = b""
+        self._head = self._body = None
+        if self.task is None:
+            self._release()
+            self._shared.forget(self)
+        elif self._reply is not None and not self._reply.done:
+            self._reply.gone = True
+            self.cut()
+
+    def pause_writing(self) -> None:
+        """The client does not keep up."""
+        self.line.pause()
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        self.line.resume()
+        if self._phase == _READING:
+            self._read_on()
+
+    # What the server says
+
+    def tick(self, now: float) -> None:
+        """Act on a deadline that has passed, and on a client that takes nothing."""
+        if self.line.stall_deadline < NEVER and self.line.check(now) and self._phase != _SERVING:
+            self.line.abort()
+        elif self.deadline <= now:
+            self.deadline = NEVER
+            self._expired(now)
+
+    def _expired(self, now: float) -> None:
+        if self._phase == _SERVING:
+            self._watch_choked(now)
+        elif self._phase == _BODY or (self._phase == _READING and self._buffer and not self.line.paused):
+            self._refuse(self._head, Fault(Kind.CLIENT_TIMEOUT, "The request did not arrive in time."))
+        else:
+            self.close()
+
+    def wind_down(self) -> None:
+        """The server stops: close when idle, unless the next request may be on its way; otherwise soon."""
+        self.line.closing = True
+        listen, now = self._shared.listen, self._shared.loop.time()
+        quiet_since = self.deadline - (listen.head_timeout if self._head_begun else listen.keep_alive)
+        if self._phase == _READING and not self._buffer and quiet_since < now - GRACE:
+            self.close()
+        elif self._phase in (_READING, _LINGERING):
+            self.deadline = min(self.deadline, now + GRACE)
+
+    def cut(self) -> None:
+        """Cancel the task; a second call changes nothing, so that its clean-up is not disturbed."""
+        task, reply = self.task, self._reply
+        if task is None or reply is None or self._cut:
+            return
+        self._cut = True
+        task.cancel()
+        story = task.get_coro()
+        if inspect.iscoroutine(story) and inspect.getcoroutinestate(story) == inspect.CORO_CREATED:
+            self._served(reply)  # a task cancelled before its first step never gets to say so itself
+
+    def close(self) -> None:
+        """Close after what is written has left; a client that does not take it is cut off by the sweep."""
+        self._phase = _CLOSED
+        self.deadline = NEVER
+        self.line.watch()
+        self.line.transport.close()
+
+    # Reading requests
+
+    def _read_heads(self, data: bytes) -> None:
+        shared = self._shared
+        while data and self._phase == _READING and not self.line.paused:
+            try:
+                end = shared.reader.end(data)
+                if not end:
+                    self._await_head()
+                    break
+                head = shared.reader.read(data[:end])
+            except Fault as fault:
+                self._refuse(None, fault)
+                return
+            data = self._open(head, data, end)
+        self._buffer = data
+
+    def _await_head(self) -> None:
+        if not self._head_begun:
+            self._head_begun = True
+            self.deadline = self._shared.loop.time() + self._shared.listen.head_timeout
+
+    def _open(self, head: Head, data: bytes, end: int) -> bytes:
+        """Begin the request whose head ends at `end`; return what follows the request in `data`."""
+        now = self._shared.loop.time()
+        refusal = self._admit(head)
+        if head.length is None or end + head.length > len(data):
+            if refusal is None:
+                return self._begin_body(head, now, data[end:])
+            self._turn_away(head, refusal)
+            return b""
+        body_end = end + head.length
+        if refusal is None:
+            self._deliver(Call(head, data[end:body_end], self._peer, now))
+        else:
+            self._answer(head, refusal)
+        return data[body_end:]
+
+    def _admit(self, head: Head) -> Refusal | None:
+        shared = self._shared
+        try:
+            try:
+                refusal = shared.app.admit(head)
+            except Fault:
+                raise
+            except Exception as bug:
+                raise reported(bug) from bug
+            if refusal is None and head.length and head.length > shared.body_limit:
+                raise Fault(Kind.BODY_TOO_LARGE, f"The request body is larger than {shared.body_limit} bytes.")
+        except Fault as fault:
+            return shared.app.refuse(head, fault)
+        return refusal
+
+    def _begin_body(self, head: Head, now: float, first: bytes) -> bytes:
+        listen = self._shared.listen
+        self._busy = True
+        self._shared.in_flight += 1
+        self._phase = _BODY
+        self.deadline = now + listen.body_timeout
+        self._head = head
+        self._received_at = now
+        self._body = ChunkedBody(listen.body_limit) if head.length is None else SizedBody(head.length)
+        if first:
+            return self._read_body(first)
+        if not head.http10 and head.headers.get(b"expect", b"").lower() == b"100-continue":
+            self.line.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return b""
+
+    def _read_body(self, data: bytes) -> bytes:
+        body, head = self._body, self._head
+        assert body is not None
+        assert head is not None
+        try:
+            whole = body.feed(data)
+        except Fault as fault:
+            self._refuse(head, fault)
+            return b""
+        if not whole:
+            return b""
+        self._body = self._head = None
+        self._deliver(Call(head, body.whole(), self._peer, self._received_at))
+        return body.rest
+
+    def _hold(self, data: bytes) -> None:
+        self._buffer += data
+        if len(self._buffer) > HOLD_LIMIT and not self._choked:
+            self._choked = True
+            self.line.transport.pause_reading()
+            if self._phase == _SERVING:
+                self.deadline = 0.0  # due at every sweep: see _watch_choked
+
+    def _read_on(self) -> None:
+        """Take up what was held."""
+        if self._choked:
+            self._choked = False
+            self.line.transport.resume_reading()
+        if self._buffer:
+            held, self._buffer = self._buffer, b""
+            self._read_heads(held)
+
+    def _watch_choked(self, now: float) -> None:
+        if self._choked and self.line.half_closed():
+            self._leave()
+        elif self._choked:
+            self.deadline = now
+
+    # Serving
+
+    def _deliver(self, call: Call) -> None:
+        shared = self._shared
+        if not self._busy:
+            self._busy = True
+            shared.in_flight += 1
+        self._phase = _SERVING
+        self.deadline = NEVER
+        self._reply = reply = Reply(self.line, call.head)
+        self.task = shared.loop.create_task(self._serve(call, reply))
+
+    def _release(self) -> None:
+        if self._busy:
+            self._busy = False
+            self._shared.in_flight -= 1
+
+    async def _serve(self, call: Call, reply: Reply) -> None:
+        try:
+            try:
+                await self._shared.app.serve(call, reply)
+            except Fault:
+                raise
+            except asyncio.CancelledError as cancelled:
+                if self.task is None or self.task.cancelling():
+                    self._say_draining(call.head, reply)
+                    raise
+                raise reported(cancelled) from cancelled
+            except Exception as bug:
+                raise reported(bug) from bug
+            if not reply.done:
+                raise reported(RuntimeError("serve() returned without an answer"))
+        except Fault as fault:
+            self._fail(call.head, reply, fault)
+        finally:
+            self._served(reply)
+
+    def _fail(self, head: Head, reply: Reply, fault: Fault) -> None:
+        if reply.started or self.line.stalled:
+            reply.abort()
+        elif not reply.gone:
+            reply.keep_alive = False
+            reply.send(*self._shared.app.refuse(head, fault))
+
+    def _say_draining(self, head: Head, reply: Reply) -> None:
+        if not reply.gone and not reply.started:
+            self._fail(head, reply, Fault(Kind.DRAINING, "The server is stopping."))
+
+    def _served(self, reply: Reply) -> None:
+        """The task is over, by return, by exception or by cancellation: what becomes of the connection?"""
+        self.task = None
+        self._release()
+        if self.line.lost:
+            self._shared.forget(self)
+        elif not reply.done or reply.gone or self.line.stalled:
+            self.line.abort()
+        elif self._phase == _SERVING:
+            if reply.keep_alive and not self.line.closing:
+                self._rest()
+                if self._buffer or self._choked:
+                    self._read_on()
+            else:
+                self._finish()
+
+    def _rest(self) -> None:
+        self._phase = _READING
+        self._head_begun = False
+        self.deadline = self._shared.loop.time() + self._shared.keep_alive
+
+    # Answers of the engine's own
+
+    def _refuse(self, head: Head | None, fault: Fault) -> None:
+        self._release()
+        self._turn_away(head or _NO_HEAD, self._shared.app.refuse(head, fault))
+
+    def _turn_away(self, head: Head, refusal: Refusal) -> None:
+        reply = Reply(self.line, head)
+        reply.keep_alive = False
+        reply.send(*refusal)
+        self._linger(LINGER)
+
+    def _answer(self, head: Head, refusal: Refusal) -> None:
+        """Answer a request that was refused but has come whole, so that the connection can go on."""
+        reply = Reply(self.line, head)
+        reply.send(*refusal)
+        if reply.keep_alive:
+            self._rest()
+        else:
+            self._finish()
+
+    def _turn_away_unheard(self) -> None:
+        shared = self._shared
+        Reply(self.line, _NO_HEAD).send(*shared.crowded())
+        shared.crowd.add(self)
+        if len(shared.crowd) > shared.listen.max_connections // 10 + 10:
+            self.close()
+        else:
+            self._linger(GRACE)
+
+    # Leaving
+
+    def _leave(self) -> None:
+        """The client is gone in the middle of a request."""
+        if self._reply is not None:
+            self._reply.gone = True
+        self.line.abort()
+        self.cut()
+
+    def _finish(self) -> None:
+        if self._buffer or self._choked:
+            self._linger(LINGER)
+        else:
+            self.close()
+
+    def _linger(self, seconds: float) -> None:
+        """Close in a way that lets the client read its answer although it still sends.
+
+        Closing a socket with unread data in it resets the connection and may destroy the answer on its way.
+        """
+        self._phase = _LINGERING
+        self._buffer = b""
+        self._head = self._body = None
+        self.deadline = self._shared.loop.time() + (GRACE if self.line.closing else seconds)
+        if self._choked:
+            self._choked = False
+            self.line.transport.resume_reading()
+        self.line.end_output()
+
+    def _discard(self, size: int) -> None:
+        self._discarded += size
+        if self._discarded > LINGER_BYTES:
+            self.line.abort()

@@ -1,0 +1,154 @@
+"""The answer to one request: whole in one write, or a stream of chunks with back-pressure.
+
+Framing is made here and nowhere else: callers pass no Content-Length, Transfer-Encoding or Connection header.
+A head that is started is held and leaves together with the first data.
+"""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+
+from twospeed.edge.line import Line
+from twospeed.edge.wire import Head
+from twospeed.errors import Fault, Kind
+
+_STATUS_LINES = {status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
+_ENDS = {False: b"connection: close\r\n\r\n", True: b"connection: keep-alive\r\n\r\n"}  # True only for HTTP/1.0
+_BODILESS = frozenset((204, 304))
+
+
+class Reply:
+    """Answers one request, exactly once: `send`, or `start`, `write`..., `finish`.
+
+    `started`: a status line was written or is held. `status`: 0 until then. `bytes_out`: bytes of body handed to the
+    connection, without framing. `done`: the answer is complete, or was aborted. `gone`: the client left or stalled
+    before that; nothing more reaches it. `keep_alive`: the connection will serve another request.
+    """
+
+    __slots__ = ("_bare", "_held", "_http10", "_line", "bytes_out", "done", "gone", "keep_alive", "started", "status")
+
+    def __init__(self, line: Line, head: Head) -> None:
+        self._line = line
+        self._bare = head.method == "HEAD"
+        self._http10 = head.http10
+        self._held = b""
+        self.keep_alive = head.keep_alive
+        self.started = self.done = self.gone = False
+        self.status = self.bytes_out = 0
+
+    def send(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
+        """Write the whole answer at once. To a client that is gone: nothing.
+
+        Raises: RuntimeError for a second answer, ValueError for a header with a line break in it.
+        """
+        self._begin(status)
+        if status in _BODILESS:
+            data = self._head(status, headers, b"")
+        else:
+            data = self._head(status, headers, b"content-length: %d\r\n" % len(body))
+            if not self._bare:
+                self.bytes_out = len(body)
+                data += body
+        self.done = True
+        if not self.gone:
+            self._line.transport.write(data)
+
+    def start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Begin a stream. The head leaves with the first data. HTTP/1.0 gets the bare data, ended by closing.
+
+        Raises: RuntimeError for a second answer, ValueError for a header with a line break in it.
+        """
+        self._begin(status)
+        self.keep_alive = self.keep_alive and not self._http10
+        framing = b"" if self._http10 else b"transfer-encoding: chunked\r\n"
+        self._held = self._head(status, headers, framing)
+
+    async def write(self, data: bytes) -> None:
+        """Send one chunk; returns at once unless the client does not read. Empty data does nothing.
+
+        Raises: Fault CLIENT_STALLED when the client took nothing for `stall_timeout`, CLIENT_GONE when it left.
+        """
+        if self.gone:
+            raise Fault(Kind.CLIENT_GONE)
+        if not self.started or self.done:
+            raise RuntimeError("write outside of a started answer")
+        if not data:
+            return
+        self.bytes_out += len(data)
+        if not self._bare:
+            chunk = data if self._http10 else b"%x\r\n%b\r\n" % (len(data), data)
+            if self._held:
+                chunk = self._release() + chunk
+            self._line.transport.write(chunk)
+        if self._line.paused:
+            await self._line.drained()
+
+    def finish(self, data: bytes = b"") -> None:
+        """End the stream, with last data if any, in one write. To a client that is gone: nothing.
+
+        Raises: RuntimeError when no stream is under way.
+        """
+        if not self.started or (self.done and not self.gone):
+            raise RuntimeError("finish outside of a started answer")
+        if self.gone:
+            return
+        self.done = True
+        self.bytes_out += len(data)
+        self._line.transport.write(self._release() + self._ending(data))
+
+    def abort(self, reset: bool = False) -> None:
+        """Close the connection at once: the answer cannot end properly and the client must be able to tell.
+
+        Args:
+            reset: With RST even where the framing would tell.
+        """
+        if not self.done:
+            self.done = self.gone = True
+            self._line.abort(reset=reset or self._http10)
+
+    def spill(self, data: bytes) -> None:
+        """Write bytes as they are, behind a held head: for a simulated provider that answers wrongly on purpose."""
+        if not self.gone:
+            self._line.transport.write(self._release() + data)
+
+    def _begin(self, status: int) -> None:
+        if self.started:
+            raise RuntimeError("a second answer to one request")
+        self.started = True
+        self.status = status
+        if self._line.closing:
+            self.keep_alive = False
+
+    def _head(self, status: int, headers: Iterable[tuple[bytes, bytes]], framing: bytes) -> bytes:
+        end = b"\r\n" if self.keep_alive and not self._http10 else _ENDS[self.keep_alive]
+        return status_line(status) + header_lines(headers) + framing + end
+
+    def _release(self) -> bytes:
+        held, self._held = self._held, b""
+        return held
+
+    def _ending(self, data: bytes) -> bytes:
+        if self._bare:
+            return b""
+        if self._http10:
+            return data
+        return b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"0\r\n\r\n"
+
+
+def status_line(status: int) -> bytes:
+    """Return the first line of a response, with its line end; a status without a phrase of its own has none."""
+    return _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+
+
+def header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return header lines, each with its line end.
+
+    Raises: ValueError for a name or value with a line break in it.
+    """
+    parts: list[bytes] = []
+    for name, value in headers:
+        parts += (name, b": ", value, b"\r\n")
+    lines = b"".join(parts)
+    count = len(parts) // 4
+    if lines.count(b"\n") != count or lines.count(b"\r") != count:
+        raise ValueError("line break in a response header")
+    return lines
