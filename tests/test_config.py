@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,26 @@ def test_the_quick_start_knows_any_model_name(name):
 def test_the_full_example_is_served_as_it_stands():
     """The commented example is valid without any variable set, and raises no warning."""
     assert load(ROOT / "config/twospeed.yaml", {}).warnings == ()
+
+
+def test_what_the_full_example_shows_as_comments_is_valid_too():
+    """Without the marks in front of it the Redis block works as it stands."""
+    text = (ROOT / "config/twospeed.yaml").read_text()
+    block = re.search(r"^# stores:\n(#  .*\n)+", text, re.MULTILINE)[0]
+    text = text.replace(block, re.sub(r"^# ", "", block, flags=re.MULTILINE))
+    redis = read(text.encode(), "f", {}).config.stores.redis
+    assert redis is not None
+    assert (redis.url, redis.timeout, redis.replicas) == ("redis://127.0.0.1:6379/0", 0.05, 3)
+
+
+def test_the_address_of_redis_may_be_a_reference(tmp_path):
+    """An address with a password is kept out of the file, and out of what is printed."""
+    text = SMALL + "stores: {redis: {url: env:REDIS_URL}}\n"
+    loaded = read(text.encode(), "f", {"REDIS_URL": "redis://:hush@cache:6379"})
+    assert loaded.redis_url == "redis://:hush@cache:6379"
+    assert "hush" not in repr(loaded)
+    with pytest.raises(ConfigError, match=r"stores.redis.url: env:REDIS_URL holds no address: expected one that begins with redis://"):
+        read(text.encode(), "f", {"REDIS_URL": "cache:6379"})
 
 
 def test_a_missing_file_is_a_problem_like_any_other(tmp_path):

@@ -4,7 +4,7 @@ from pydantic import SecretStr
 
 from twospeed import shape
 from twospeed.config import Config
-from twospeed.policy.plan import Deadlines
+from twospeed.policy.plan import Deadlines, TierSettings
 from twospeed.policy.rank.weighted import Rank as Weighted
 from twospeed.upstream import Model, OpenAiProvider, SimulatedProvider
 
@@ -63,3 +63,10 @@ def test_entries_list_every_key_once_per_place():
 def test_a_union_is_taken_apart():
     """`SecretStr | None` may be a SecretStr."""
     assert shape.alternatives(SecretStr | None) == (SecretStr,)
+
+
+def test_a_key_is_described_by_the_sentences_below_it():
+    """Inherited keys too; what is passed to Field wins."""
+    assert shape.description(OpenAiProvider, "base_url").startswith("Address up to and including the version")
+    assert shape.description(SimulatedProvider, "region").startswith("Where it runs")
+    assert shape.description(TierSettings, "rank") == "How to order the backends that can serve."

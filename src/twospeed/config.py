@@ -24,11 +24,13 @@ from twospeed.policy.classify import Classify
 from twospeed.policy.listen import Admin, Listen
 from twospeed.policy.plan import Tiers
 from twospeed.problems import ConfigError, Path, Problem, ordered
+from twospeed.stores import SCHEMES, RedisStore
 from twospeed.telemetry import Collector, Push, Signal, Telemetry, Traces, collector
 from twospeed.telemetry.conventions import OPT_IN_VARIABLE
 from twospeed.types import Backend, Settings
 from twospeed.upstream import Provider, SimulatedProvider
 
+REDIS_URL: Path = ("stores", "redis", "url")
 FREE_KEYS = "x-"  # top-level keys that begin so are the operator's own, a place for anchors
 
 
@@ -54,6 +56,13 @@ Targets = Annotated[
 ]
 
 
+class Stores(Settings):
+    """`stores`: where limits, breakers and sessions are kept."""
+
+    redis: RedisStore | None = None
+    """Shared by all replicas. Left out: the workers of this host share theirs, and no other host does."""
+
+
 class Config(Settings):
     """The whole file. Top-level keys that begin with `x-` are yours, a place for anchors."""
 
@@ -74,6 +83,8 @@ class Config(Settings):
     """How `model: auto` chooses a tier."""
     breaker: Breaker = Breaker()
     """When a backend that keeps failing is left alone, and for how long."""
+    stores: Stores = Stores()
+    """Where limits, breakers and sessions are kept."""
     telemetry: Telemetry = Telemetry()
     """Who is told of requests."""
 
@@ -98,6 +109,7 @@ class Loaded:
     provider_keys: Mapping[str, str] = field(repr=False)
     provider_headers: Mapping[str, Mapping[str, str]] = field(repr=False)
     admin_key: bytes | None = field(repr=False)  # SHA-256 digest
+    redis_url: str | None = field(repr=False)  # with its reference replaced
     collectors: Mapping[Signal, Collector] = field(repr=False)
     conventions: frozenset[str]
     warnings: tuple[Problem, ...] = ()
@@ -173,8 +185,7 @@ def _resolve(
 ) -> Iterator[checks.Finding]:
     """Fill `resolved` with every secret of those who take part, and say which cannot be had."""
     equal: dict[bytes, Path] = {}
-    references = [path for path, text in checks.headers(value, names) if secrets.is_reference(text)]
-    for path in [*shape.secrets(Config, value), *references]:
+    for path in [*shape.secrets(Config, value), *_references(value, names)]:
         reference = shape.at(Config, value, path)[1]
         absent = path[0] == "providers" and path[1] in names.left_out
         if not isinstance(reference, str) or (absent and secrets.is_reference(reference)):
@@ -186,10 +197,21 @@ def _resolve(
         except secrets.Unresolved as error:
             yield checks.Finding(path, f"{error}{_way_out(path, reference)}")
             continue
+        if path == REDIS_URL and not resolved[path].startswith(SCHEMES):
+            yield checks.Finding(
+                path, f"{reference} holds no address: expected one that begins with {', '.join(SCHEMES)}"
+            )
         if path[0] == "keys":
             first = equal.setdefault(digest(resolved[path]), path)
             if first is not path:
                 yield checks.Finding(path, f"is the same key as that of keys[{first[1]}]")
+
+
+def _references(value: Mapping[str, Any], names: checks.Names) -> Iterator[Path]:
+    """Find what may be a reference and need not be a secret."""
+    for path, text in [*checks.headers(value, names), (REDIS_URL, shape.at(Config, value, REDIS_URL)[1])]:
+        if isinstance(text, str) and secrets.is_reference(text):
+            yield path
 
 
 def _way_out(path: Path, reference: str) -> str:
@@ -227,6 +249,7 @@ def _loaded(
             name: _headers(("providers", name), provider, resolved) for name, provider in providers.items()
         },
         admin_key=digest(resolved[("admin", "key")]) if config.admin.key else None,
+        redis_url=resolved.get(REDIS_URL) or (config.stores.redis.url if config.stores.redis else None),
         collectors=dict(_collectors(config.telemetry, resolved, env)),
         conventions=frozenset(filter(None, env.get(OPT_IN_VARIABLE, "").replace(" ", "").split(","))),
         warnings=warnings,

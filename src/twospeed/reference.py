@@ -7,8 +7,11 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from pydantic.json_schema import models_json_schema
 
 from twospeed import shape
 from twospeed.config import FREE_KEYS, Config
@@ -46,7 +49,7 @@ small one, `config/twospeed.yaml` shows every key. Generated from the code by `m
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of the config file: no references inside, values as operators write them."""
-    cleaned = _cleaned()
+    cleaned = dict(_cleaned()[Config])
     cleaned["patternProperties"] = {f"^{FREE_KEYS}": {"description": "Yours: a place for anchors."}}
     head = {"$schema": "http://json-schema.org/draft-07/schema#", "title": "twospeed config"}
     published: dict[str, Any] = _without_units({**head, **cleaned})
@@ -60,9 +63,17 @@ def document() -> str:
     return "\n".join(parts)
 
 
-def _cleaned() -> dict[str, Any]:
-    raw = Config.model_json_schema()
-    return _clean(raw, raw["$defs"])
+@cache
+def _cleaned() -> dict[type[Settings], dict[str, Any]]:
+    """Return the schema of every class of settings, each key described."""
+    owners = list(_blocks())
+    references, found = models_json_schema([(owner, "validation") for owner in owners])
+    classes = found["$defs"]
+    names = {owner: references[owner, "validation"]["$ref"].rpartition("/")[2] for owner in owners}
+    for owner, name in names.items():
+        for key, node in classes[name]["properties"].items():
+            node["description"] = shape.description(owner, key)
+    return {owner: _clean(classes[name], classes) for owner, name in names.items()}
 
 
 def _clean(node: Mapping[str, Any], classes: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,8 +145,7 @@ def _blocks() -> dict[type[Settings], list[str]]:
 
 
 def _block(owner: type[Settings], paths: Sequence[str]) -> str:
-    raw = owner.model_json_schema()
-    properties = _clean(raw, raw.get("$defs", {}))["properties"]
+    properties = _cleaned()[owner]["properties"]
     kind = properties.get("kind", {}).get("const", "")
     title = ", ".join(f"`{path}`" for path in paths if path) or "Top level"
     with_kind = f" with `kind: {kind}`" if kind else ""

@@ -1,6 +1,11 @@
 """Shape of the settings: which keys may stand where, read from the settings classes themselves."""
 
+import ast
 from collections.abc import Iterator, Mapping
+from functools import cache
+from inspect import getsource
+from itertools import pairwise
+from textwrap import dedent
 from types import NoneType, UnionType
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
@@ -85,6 +90,29 @@ def entries(annotation: Any, path: tuple[str, ...] = ()) -> Iterator[Entry]:
         if get_origin(choice) in (dict, list):
             step = ANY_KEY if get_origin(choice) is dict else ANY_PLACE
             yield from entries(get_args(choice)[-1], (*path, step))
+
+
+def description(owner: type[Settings], name: str) -> str:
+    """Return the sentences below a key in the class that has it, on one line; "" when there are none."""
+    for ancestor in owner.__mro__:
+        found = owner.model_fields[name].description or _docstrings(ancestor).get(name)
+        if found:
+            return " ".join(found.split())
+    return ""
+
+
+@cache
+def _docstrings(owner: type) -> dict[str, str]:
+    """Read the docstrings below the attributes of a class from its source."""
+    if not issubclass(owner, Settings) or owner is Settings:
+        return {}
+    [body] = [node.body for node in ast.parse(dedent(getsource(owner))).body if isinstance(node, ast.ClassDef)]
+    return {
+        key.target.id: text.value.value
+        for key, text in pairwise(body)
+        if isinstance(key, ast.AnnAssign) and isinstance(key.target, ast.Name)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
+    }
 
 
 def _children(value: Any) -> Iterator[tuple[str | int, Any]]:

@@ -23,7 +23,8 @@ NULL = msgspec.Raw(b"null")
 class Settings(BaseModel):
     """Base of every block of the config file: frozen, unknown keys refused, defaults trusted."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    # Docstrings of keys are read by `shape` when somebody asks: pydantic would parse each class at each start.
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Message(msgspec.Struct, gc=False):

@@ -11,7 +11,6 @@ from enum import EnumType
 from functools import cache
 from typing import Any, NamedTuple, get_args
 
-from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from twospeed import shape
@@ -159,12 +158,12 @@ def _problem(alike: Sequence[_Finding], root: type[Settings], value: Any, docume
 def _message(alike: Sequence[_Finding], root: type[Settings], value: Any) -> str:
     finding = alike[0]
     annotation, found = shape.at(root, value, finding.path)
-    field = _field(root, value, finding.path)
+    owner, key = _key_of(root, value, finding.path)
     secret = finding.path in shape.secrets(root, value) or _may_be_key(finding.path)
     context = finding.details.get("ctx", {})
     match finding.kind:
         case "missing":
-            return f"needs the key '{finding.name}'{_purpose(shape.block(annotation, found), finding.name)}"
+            return f"needs the key '{finding.name}'{_described(shape.block(annotation, found), finding.name)}"
         case "extra_forbidden":
             return _unknown_key(finding.name, shape.block(annotation, found), root)
         case "union_tag_not_found":
@@ -176,7 +175,7 @@ def _message(alike: Sequence[_Finding], root: type[Settings], value: Any) -> str
         case "bad_name":
             return "a name here holds letters, digits, '.', '_' and '-' only, 64 at most"
         case "string_pattern_mismatch":
-            return f"{shown(found, secret)} does not fit{_described(field)}"
+            return f"{shown(found, secret)} does not fit{_described(owner, key)}"
         case "too_short":
             return "is empty: needs at least one entry"
         case "value_error":
@@ -185,7 +184,7 @@ def _message(alike: Sequence[_Finding], root: type[Settings], value: Any) -> str
         return f"must be {_BOUNDS[finding.kind].format(**_plainly(context))}, got {shown(found, secret)}"
     accepted = _listed(dict.fromkeys(_ACCEPTED.get(one.kind, one.details["msg"]) for one in alike))
     if found is None:
-        optional = field is not None and not field.is_required()
+        optional = owner is not None and key in owner.model_fields and not owner.model_fields[key].is_required()
         return f"is empty: expected {accepted}" + ("; leave the key out to get the default" if optional else "")
     hint = "; quote it" if accepted == "text" and isinstance(found, int | float) else ""
     return f"expected {accepted}, got {shown(found, secret)}{hint}"
@@ -215,13 +214,13 @@ def _homes(root: type[Settings]) -> dict[str, dict[str, None]]:
     return homes
 
 
-def _field(root: type[Settings], value: Any, path: Path) -> FieldInfo | None:
-    """Return the field a value belongs to, that of the list or block around it where the value has none."""
+def _key_of(root: type[Settings], value: Any, path: Path) -> tuple[type[Settings] | None, str]:
+    """Return the class and key a value belongs to: those of the list or block around it where it has none itself."""
     for length in range(len(path), 0, -1):
         owner = shape.block(*shape.at(root, value, path[: length - 1]))
         if owner is not None:
-            return owner.model_fields.get(str(path[length - 1]))
-    return None
+            return owner, str(path[length - 1])
+    return None, ""
 
 
 def _may_be_key(path: Path) -> bool:
@@ -229,13 +228,12 @@ def _may_be_key(path: Path) -> bool:
     return path[:1] == ("keys",) and len(path) < 3
 
 
-def _described(field: FieldInfo | None) -> str:
-    text = field.description if field else None
-    return f": {text[:1].lower()}{text[1:].rstrip('.')}" if text else ""
-
-
-def _purpose(owner: type[Settings] | None, name: str) -> str:
-    return _described(owner.model_fields.get(name)) if owner else ""
+def _described(owner: type[Settings] | None, name: str) -> str:
+    """Say what a key is for: the first sentence of its description."""
+    if owner is None or name not in owner.model_fields:
+        return ""
+    first = re.split(r"(?<=[\w`)])\.(?:\s|$)", shape.description(owner, name))[0]
+    return f": {first[:1].lower()}{first[1:]}" if first else ""
 
 
 def _kinds(annotation: Any) -> list[str]:
