@@ -36,5 +36,12 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
 	touch $@
 
+# Writes the lock anew from pyproject.toml; the only target that always needs the network.
+lock:
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/pip install --quiet --disable-pip-version-check uv
+	$(PYTHON) .ci/lock.py $(VENV)-lock/bin/uv > requirements.lock.new && mv requirements.lock.new requirements.lock
+	rm -rf $(VENV)-lock
+
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache
