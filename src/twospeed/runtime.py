@@ -6,7 +6,7 @@ What must outlive a snapshot (limits, breakers, affinity) is kept in `Memory` an
 import os
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import msgspec
@@ -36,12 +36,18 @@ TRACE_HEADERS = frozenset({b"traceparent", b"tracestate"})  # written by the pro
 clock = time.monotonic
 
 
+def _always() -> bool:
+    return True
+
+
 class Memory(msgspec.Struct):
-    """State that outlives a configuration snapshot."""
+    """State that outlives a configuration snapshot. `name`: of the store; `well`: whether it answers now."""
 
     limits: Limits
     health: Health
     affinity: Affinity
+    name: str = "memory"
+    well: Callable[[], bool] = _always
 
 
 def remember(breaker: Breaker) -> Memory:

@@ -57,6 +57,7 @@ def _serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         "--config", metavar="F", default="config/quickstart.yaml", help="default: config/quickstart.yaml"
     )
     serve.add_argument("--port", type=_port, metavar="N", help="instead of listen.port; 0 takes a free one")
+    serve.add_argument("--admin-port", type=_port, metavar="N", help="instead of admin.port; 0 takes a free one")
     serve.add_argument("--log", choices=("text", "json", "off"), help="instead of telemetry.log.format")
 
 

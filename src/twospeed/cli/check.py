@@ -13,6 +13,7 @@ from twospeed.dialects import Dialect, discover
 from twospeed.errors import Fault
 from twospeed.policy.classify import Classifier, Classify
 from twospeed.problems import ConfigError, render
+from twospeed.telemetry.conventions import SEMCONV
 from twospeed.types import Verdict
 
 
@@ -41,6 +42,7 @@ def schema(options: argparse.Namespace) -> int:
 def version(options: argparse.Namespace) -> int:
     """Print the version and what it speaks."""
     print(f"twospeed {__version__} (Python {sys.version.split()[0]})")
+    print(f"OpenTelemetry semantic conventions {SEMCONV}")
     return OK
 
 

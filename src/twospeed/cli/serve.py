@@ -29,7 +29,7 @@ def serve(options: argparse.Namespace) -> int:
     async def run() -> None:
         form = options.log or loaded.config.telemetry.log.format
         server = Server(lambda: _loaded(options), loaded, form)
-        await server.run(lambda address: print(screen(loaded, address), file=sys.stderr, flush=True))
+        await server.run(lambda *where: print(screen(loaded, *where), file=sys.stderr, flush=True))
 
     return _run(run())
 
@@ -60,10 +60,9 @@ def simulate(options: argparse.Namespace) -> int:
     return _run(run())
 
 
-def screen(loaded: Loaded, address: tuple[str, int]) -> str:
+def screen(loaded: Loaded, address: tuple[str, int], admin: tuple[str, int] | None) -> str:
     """Say on one screen what is served and how a client is pointed at it."""
-    host, port = address
-    url = f"http://{'[' + host + ']' if ':' in host else host}:{port}"
+    url = _url(address)
     lines = [f"twospeed serves {url}/v1   ({loaded.path})", ""]
     for tier, lane in loaded.catalogue.lanes.items():
         names = [backend.name + _mark(loaded, backend.provider) for backend in lane.backends]
@@ -72,6 +71,7 @@ def screen(loaded: Loaded, address: tuple[str, int]) -> str:
     keys = f"{len(loaded.callers)} caller keys" if loaded.callers else "no keys: loopback only, any key is accepted"
     lines += [
         f"  {keys}",
+        f"  admin: {_url(admin)}/metrics and /admin/status" if admin else "  admin: off, its port is taken",
         "",
         f"  OpenAI clients:  OPENAI_BASE_URL={url}/v1  OPENAI_API_KEY={'<key>' if loaded.callers else 'any'}  model: auto",
         f"  try:             curl {url}/v1/chat/completions -H 'content-type: application/json' \\",
@@ -80,16 +80,26 @@ def screen(loaded: Loaded, address: tuple[str, int]) -> str:
     return "\n".join(lines)
 
 
+def _url(address: tuple[str, int]) -> str:
+    host, port = address
+    return f"http://{'[' + host + ']' if ':' in host else host}:{port}"
+
+
 def _mark(loaded: Loaded, provider: str) -> str:
     return " (simulated)" if isinstance(loaded.providers[provider], SimulatedProvider) else ""
 
 
 def _loaded(options: argparse.Namespace) -> Loaded:
+    """Load the file and let the ports of the command line win."""
     loaded = load(options.config)
-    if options.port is None:
-        return loaded
-    listen = loaded.config.listen.model_copy(update={"port": options.port})
-    return replace(loaded, config=loaded.config.model_copy(update={"listen": listen}))
+    config = loaded.config
+    if options.port is not None:
+        listen = config.listen.model_copy(update={"port": options.port})
+        config = config.model_copy(update={"listen": listen})
+    if options.admin_port is not None:
+        admin = config.admin.model_copy(update={"port": options.admin_port})
+        config = config.model_copy(update={"admin": admin})
+    return replace(loaded, config=config)
 
 
 def _simulation(loaded: Loaded, name: str | None) -> tuple[str, Any]:

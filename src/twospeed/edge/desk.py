@@ -1,0 +1,63 @@
+"""Answers for one serving process: what `/metrics`, `/admin/status` and `/admin/config` show, and the reload."""
+
+import time
+from collections.abc import Iterator
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from twospeed.edge.status import shown, status
+from twospeed.telemetry.exposition import render
+from twospeed.telemetry.instruments import CONFIG, CONNECTIONS, IN_FLIGHT, RELOADS, STORE_UP
+from twospeed.telemetry.metrics import Reading
+from twospeed.telemetry.watches import breakers, limits
+
+if TYPE_CHECKING:
+    from twospeed.edge.serve import Server
+
+
+class OneProcess:
+    """The desk of a process that serves alone. `reloads`: by outcome, ok or refused."""
+
+    def __init__(self, server: "Server") -> None:
+        self._server = server
+        self._began = time.monotonic()
+        self.reloads = {"ok": 0, "refused": 0}
+        server.reporting.metrics.watch(self._readings)
+
+    async def metrics(self, accept: str) -> tuple[str, bytes]:
+        """Return content type and body for a scraper."""
+        return render(self._server.reporting.metrics.snapshot(), accept)
+
+    async def status(self) -> dict[str, Any]:
+        """Say what goes on."""
+        server = self._server
+        runtime = server.api.runtime
+        return {
+            "state": "draining" if server.api.draining else "serving",
+            "uptime": round(time.monotonic() - self._began, 3),
+            **status(runtime.loaded, runtime.memory),
+            "requests": {"in_flight": server.http.in_flight, "connections": server.http.connections},
+            "reloads": self.reloads,
+            "telemetry": server.reporting.signals(),
+        }
+
+    async def config(self) -> dict[str, Any]:
+        """Show the configuration in force, secrets masked."""
+        loaded = self._server.api.runtime.loaded
+        return {"path": loaded.path, "version": loaded.version, "config": shown(loaded.config)}
+
+    async def reload(self) -> str:
+        """Read the configuration anew; return what is wrong with it, "" when it is in force."""
+        return self._server.reload()
+
+    def _readings(self) -> Iterator[Reading]:
+        server = self._server
+        runtime = server.api.runtime
+        memory = runtime.memory
+        yield Reading(IN_FLIGHT, (), server.http.in_flight)
+        yield Reading(CONNECTIONS, (), server.http.connections)
+        yield Reading(STORE_UP, (memory.name,), int(memory.well()))
+        yield Reading(CONFIG, (runtime.loaded.version,), 1)
+        for outcome, count in self.reloads.items():
+            yield Reading(RELOADS, (outcome,), count)
+        yield from chain(breakers(memory.health, runtime.catalogue.backends), limits(memory.limits))
