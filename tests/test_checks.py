@@ -79,6 +79,25 @@ def test_a_left_out_provider_is_no_error_as_long_as_another_takes_part():
 
 
 @pytest.mark.parametrize(
+    ("allowed", "told"),
+    [
+        (["*"], []),
+        (["auto"], []),
+        (["quick"], []),
+        (["sim/*"], []),
+        (["gpt-5", "fast"], []),
+        (["gpt-5"], [("keys", 0, "models")]),
+        (["claude", "fast"], [("keys", 0, "models", 0)]),
+        ([], []),
+    ],
+)
+def test_an_allow_list_that_lets_nothing_through_is_noticed(allowed, told):
+    """A name that only a glob takes may be asked for, but the backend at the end must be allowed as well."""
+    keys = [{"name": "ann", "key": "env:A", "models": allowed}]
+    assert list(found(keys=keys, models={"gpt-*": ["auto"]})) == told
+
+
+@pytest.mark.parametrize(
     ("first", "second", "covered"),
     [
         ("*", "gpt-*", True),

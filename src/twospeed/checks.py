@@ -114,18 +114,23 @@ def _callers(value: Mapping[str, Any], names: Names) -> Iterator[Finding]:
         name = key.get("name") if isinstance(key, dict) else None
         if isinstance(name, str) and first.setdefault(name, place) != place:
             yield Finding(("keys", place, "name"), f"the name '{name}' is taken by keys[{first[name]}]")
-        allowed = _list(key, "models") if isinstance(key, dict) else []
-        for entry, pattern in enumerate(allowed):
-            if isinstance(pattern, str) and not _allows_anything(pattern, names):
-                yield Finding(("keys", place, "models", entry), _unknown(pattern, names, RESERVED), severity="warning")
+        if isinstance(key, dict):
+            yield from _allowed(("keys", place, "models"), _list(key, "models"), names)
 
 
-def _allows_anything(pattern: str, names: Names) -> bool:
+def _allowed(path: Path, patterns: list[Any], names: Names) -> Iterator[Finding]:
+    """Warn of an allow-list that allows less than it seems to (R32: it holds for the backend at the end, too)."""
     bare = {name.partition("/")[2] for name in names.backends}
-    regions = {_with_region(name, names) for name in names.backends}
-    if any(fnmatchcase(name, pattern) for name in (*RESERVED, *names.backends, *names.aliases, *bare, *regions)):
-        return True
-    return any(fnmatchcase(pattern, glob) for glob in names.globs)
+    ends = (*RESERVED, *names.backends, *names.aliases, *bare, *(_with_region(name, names) for name in names.backends))
+    asked = [pattern for pattern in patterns if isinstance(pattern, str)]
+    reaching = [pattern for pattern in asked if any(fnmatchcase(end, pattern) for end in ends)]
+    for place, pattern in enumerate(patterns):
+        taken = pattern in reaching or any(fnmatchcase(str(pattern), glob) for glob in names.globs)
+        if pattern in asked and not taken:
+            yield Finding((*path, place), _unknown(pattern, names, RESERVED), severity="warning")
+    if asked and not reaching:
+        message = "allows to ask, but no backend to answer: add auto, a tier, an alias or the models behind them"
+        yield Finding(path, message, severity="warning")
 
 
 def _limits(names: Names) -> Iterator[Finding]:
