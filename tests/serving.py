@@ -58,3 +58,4 @@ async def serving(text: str = TWO_FAST, env: dict[str, str] | None = None) -> As
         finally:
             await http.close()
             await server.drain()
+            await server.close()
