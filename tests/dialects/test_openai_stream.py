@@ -118,6 +118,7 @@ def test_completions_commit_by_text():
         b"data:\n\n",
         b"retry: 100\n\n",
         event({"choices": [], "prompt_filter_results": []}),
+        event({"choices": [], "error": None}),
         event({"object": "chat.completion.chunk"}),
         event({"x_groq": {"id": "r"}, "choices": None}),
     ],
@@ -260,6 +261,14 @@ def test_an_endless_event_is_refused():
     reader = committed()
     assert raised(reader, HELLO + chunk({"content": "x" * (17 << 20)})).kind is Kind.ANSWER_TOO_LARGE
     assert reader.good == HELLO
+
+
+def test_an_error_of_null_is_none():
+    """Some providers write `error: null` into each chunk."""
+    reader = StreamReader(keep_usage=True)
+    data = chunk({"content": "a"}, error=None) * 2 + chunk({}, "stop", error=None) + DONE
+    assert reader.feed(data) == data
+    assert (reader.committed, reader.finish, reader.output_events) == (True, "stop", 2)
 
 
 def test_several_choices_are_read():

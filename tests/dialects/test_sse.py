@@ -129,7 +129,18 @@ def test_plain_blocks_become_lines(texts: list[str], end: str):
     assert sse.plain(block) == (expected if texts else None)
 
 
-@pytest.mark.parametrize("block", [b": hi\n\n", b"event: x\ndata: {}\n\n", b"data: {}\rdata: {}\r\r", b"\n\n", b""])
+@pytest.mark.parametrize(
+    "block",
+    [
+        b": hi\n\n",
+        b"event: x\ndata: {}\n\n",
+        b"data: {}\rdata: {}\r\r",
+        b"\n\n",
+        b"",
+        b'data: {"a":\n1}\n\n',
+        b"data: {}\n\ndata: {}\n{}\n\n",
+    ],
+)
 def test_unusual_blocks_are_left_to_the_exact_way(block: bytes):
     """Comments, names and lone CR are never mistaken for plain events."""
     assert sse.plain(block) is None

@@ -238,8 +238,9 @@ def _checked(body: bytes, view: View[Turn] | View[Message]) -> list[Span]:
             raise too_deep()
         long.append((tools, tools))
     outside = gaps(body, long)
-    contents, calls = [item.content for item in messages], [item.tool_calls for item in messages]
-    if not (depth.shallow(contents, _INSIDE) and depth.shallow(calls, _INSIDE) and shallow(body, outside)):
+    members = [item.content for item in messages]
+    members += [item.tool_calls for item in messages if item.tool_calls is not NULL]
+    if not (depth.shallow(members, _INSIDE) and shallow(body, outside)):
         raise too_deep()
     return outside
 

@@ -15,7 +15,6 @@ from twospeed.dialects.openai_errors import provider_error
 from twospeed.errors import Fault, Kind
 from twospeed.types import NULL, Usage
 
-_KEYS = frozenset({"choices", "usage", "error", "x_groq"})
 _OBJECTS = (b'"chat.completion', b'"text_completion')
 
 
@@ -76,12 +75,23 @@ class Chunk(msgspec.Struct, Generic[C], gc=False):
         return self.usage or (self.x_groq.usage if self.x_groq else None)
 
 
+class Members(msgspec.Struct, gc=False):
+    """One event as read when it is not usual; NULL where a member is absent."""
+
+    choices: msgspec.Raw = NULL
+    usage: msgspec.Raw = NULL
+    error: msgspec.Raw = NULL
+    x_groq: msgspec.Raw = NULL
+    object: msgspec.Raw = NULL
+
+
 Chunks = Sequence[Chunk[Opening] | Chunk[Choice]]
 
 _decode_opening = msgspec.json.Decoder(Chunk[Opening])
 _decode = msgspec.json.Decoder(Chunk[Choice])
-_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_decode_choices = msgspec.json.Decoder(list[Opening] | None).decode
+_decode_members = msgspec.json.Decoder(Members).decode
+_decode_openings = msgspec.json.Decoder(list[Opening] | None).decode
+_decode_choices = msgspec.json.Decoder(list[Choice] | None).decode
 _decode_extra = msgspec.json.Decoder(Extra | None).decode
 
 _USUAL = Chunk(choices=[Choice()])  # one more piece of text, and nothing else to know
@@ -150,7 +160,7 @@ class StreamReader:
             return self._one_by_one(block)
         if self.committed and chunks.count(_USUAL) == total:
             self.output_events += total
-        elif all(chunk.error is NULL and (chunk.choices or chunk.tokens()) for chunk in chunks):
+        elif all(chunk.error == NULL and (chunk.choices or chunk.tokens()) for chunk in chunks):
             dropped = {at for at, chunk in enumerate(chunks) if self._unasked(chunk)}
             block = sse.without(block, dropped) if dropped else block
         else:
@@ -181,7 +191,7 @@ class StreamReader:
         if text == b"[DONE]":
             self.ended = True
             return False
-        return self._unasked(_chunk(event, text))
+        return self._unasked(_chunk(event, text, self.committed))
 
     def _unasked(self, chunk: Chunk[Opening] | Chunk[Choice]) -> bool:
         """Note what a chunk says and return whether it is only the usage that we asked for, not the client."""
@@ -197,40 +207,41 @@ class StreamReader:
         return not chunk.choices and chunk.usage is not None and not self._keep_usage
 
 
-def _chunk(event: sse.Event, text: bytes) -> Chunk[Opening]:
+def _chunk(event: sse.Event, text: bytes, committed: bool) -> Chunk[Opening] | Chunk[Choice]:
     """Read one event exactly. Raises: Fault ERROR_EVENT, BAD_ANSWER."""
     if event.name == b"error":
-        raise provider_error(_member(text, "error") or msgspec.Raw(text))
-    try:
-        members = _decode_members(text)
-    except UNREADABLE:
-        raise _foreign("not a JSON object") from None
-    error = bytes(members.get("error", NULL))
-    if error not in EMPTY:
-        raise provider_error(msgspec.Raw(error))
-    kind = bytes(members.get("object", NULL))
+        named = _members(text)
+        raise provider_error(msgspec.Raw(text) if named is None or named.error is NULL else named.error)
+    members = _members(text)
+    if members is None:
+        raise _foreign("not a JSON object")
+    if bytes(members.error) not in EMPTY:
+        raise provider_error(members.error)
+    kind = bytes(members.object)
     if kind == b'"error"':
         raise provider_error(msgspec.Raw(text))
-    if members.keys().isdisjoint(_KEYS) and not kind.startswith(_OBJECTS):
+    known = (members.choices, members.usage, members.error, members.x_groq)
+    if all(value is NULL for value in known) and not kind.startswith(_OBJECTS):
         raise _foreign("no key of this API")
     try:
-        choices = _decode_choices(members.get("choices", NULL))
+        if committed:
+            return Chunk(_decode_choices(members.choices), _usage(members))
+        return Chunk(_decode_openings(members.choices), _usage(members))
     except UNREADABLE:
         raise _foreign("choices of a wrong shape") from None
-    return Chunk(choices, _usage(members), NULL, None)
 
 
-def _usage(members: dict[str, msgspec.Raw]) -> Tokens | None:
+def _usage(members: Members) -> Tokens | None:
     try:
-        extra = _decode_extra(members.get("x_groq", NULL))
+        extra = _decode_extra(members.x_groq)
     except UNREADABLE:
         extra = None
-    return tokens(members.get("usage", NULL)) or (extra.usage if extra else None)
+    return tokens(members.usage) or (extra.usage if extra else None)
 
 
-def _member(text: bytes, name: str) -> msgspec.Raw | None:
+def _members(text: bytes) -> Members | None:
     try:
-        return _decode_members(text).get(name)
+        return _decode_members(text)
     except UNREADABLE:
         return None
 
