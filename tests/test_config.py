@@ -118,7 +118,9 @@ def test_the_address_of_redis_may_be_a_reference(tmp_path):
     loaded = read(text.encode(), "f", {"REDIS_URL": "redis://:hush@cache:6379"})
     assert loaded.redis_url == "redis://:hush@cache:6379"
     assert "hush" not in repr(loaded)
-    with pytest.raises(ConfigError, match=r"stores.redis.url: env:REDIS_URL holds no address: expected one that begins with redis://"):
+    with pytest.raises(
+        ConfigError, match=r"stores.redis.url: env:REDIS_URL holds no address: expected one that begins with redis://"
+    ):
         read(text.encode(), "f", {"REDIS_URL": "cache:6379"})
 
 

@@ -226,9 +226,15 @@ _WORDS = [  # part of the parser's own message, ours; the first that fits is use
     ("undefined alias", "an alias (*) needs its anchor (&) before it: quote text that starts with '*'"),
     ("alphabetic or numeric character", "text that starts with '*' or '&' must be quoted, as in \"*\": auto"),
     ("second occurrence", "the same anchor (&) is defined twice"),
-    ("mapping values are not allowed", "a ':' does not fit here: check the indentation of this line, or quote the text"),
+    (
+        "mapping values are not allowed",
+        "a ':' does not fit here: check the indentation of this line, or quote the text",
+    ),
     ("could not find expected ':'", "a ':' is missing after the key that begins on line {began}"),
-    ("did not find expected '-'", "does not fit the list that begins on line {began}: check the indentation or the '-'"),
+    (
+        "did not find expected '-'",
+        "does not fit the list that begins on line {began}: check the indentation or the '-'",
+    ),
     ("expected ',' or ']'", "the list opened with '[' on line {began} is not closed"),
     ("expected ',' or '}'", "the block opened with '{{' on line {began} is not closed"),
     ("unexpected end of stream", "the quote opened on line {began} is not closed"),
@@ -236,7 +242,10 @@ _WORDS = [  # part of the parser's own message, ours; the first that fits is use
     ("hexdecimal", "a backslash in double quotes begins an escape: use single quotes"),
     ("another document", "one file holds one document: remove '---'"),
     ("cannot start any token", "this character cannot begin a value: quote the text"),
-    ("did not find expected key", "does not fit the block that begins on line {began}: check indentation, ':' and quotes"),
+    (
+        "did not find expected key",
+        "does not fit the block that begins on line {began}: check indentation, ':' and quotes",
+    ),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Reference: the JSON Schema that editors complete from, and docs/config.md, both made from the settings classes.
+"""Reference: the JSON Schema that editors complete from and docs/config.md, made from the settings classes; docs/metrics.md.
 
 `python -m twospeed.reference` (or `make docs`) writes them; a test says when they are stale.
 """
@@ -15,11 +15,13 @@ from pydantic.json_schema import models_json_schema
 
 from twospeed import shape
 from twospeed.config import FREE_KEYS, Config
+from twospeed.telemetry import tables
 from twospeed.types import Settings
 from twospeed.units import written_duration, written_share, written_size
 
 SCHEMA_FILE = Path("config/schema.json")
 DOCS_FILE = Path("docs/config.md")
+METRICS_FILE = Path("docs/metrics.md")
 
 _REFERENCE = r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"
 _REFERENCE_OR_DIGEST = r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|sha256:[0-9a-fA-F]{64})$"
@@ -206,14 +208,15 @@ def _block_value(node: Mapping[str, Any]) -> str:
 
 
 def write(root: Path) -> None:
-    """Write both files below the root of the repository."""
+    """Write the files below the root of the repository."""
     (root / SCHEMA_FILE).write_text(rendered_schema())
     (root / DOCS_FILE).write_text(document())
+    (root / METRICS_FILE).write_text(tables.document())
 
 
 def rendered_schema() -> str:
-    """Return the text of config/schema.json."""
-    return json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"
+    """Return the text of config/schema.json, the same as `twospeed schema` prints."""
+    return json.dumps(schema(), indent=2) + "\n"
 
 
 if __name__ == "__main__":
