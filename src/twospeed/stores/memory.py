@@ -11,7 +11,8 @@ import msgspec
 
 from twospeed.errors import Kind
 from twospeed.policy.breaker import Breaker, Signal, State, Status, recent, step
-from twospeed.policy.limit import CELLS, LEASE, Ask, Leases, Level, Limit, Meter, Permit, Refusal, levels
+from twospeed.policy.limit import LEASE, Ask, Leases, Level, Limit, Permit, Refusal
+from twospeed.policy.window import CELLS, Meter, levels
 
 Clock = Callable[[], float]
 Changed = Callable[[str, Signal], None]

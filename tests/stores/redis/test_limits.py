@@ -188,6 +188,25 @@ async def test_a_forgetful_redis_is_told_everything(server: Server, opened: Open
     assert await take(stores, 9, Limit(rpm=10, concurrency=10)) == 3
 
 
+async def test_a_redis_that_went_back_in_time_is_told_what_came_since(fragile: Server, opened: Open):
+    """After a restart with an old dump the replicas tell Redis what it has forgotten, and only that."""
+    fragile.start()
+    one, other = await opened(fragile), await opened(fragile)
+    assert await take(one, 2) + await take(other, 2) == 4
+    await asyncio.sleep(0.6)  # into the next bucket, with a beat between
+    fragile.do("SAVE")
+    await asyncio.sleep(0.6)
+    assert await take(one, 1) + await take(other, 1) == 2
+    beats = one.replica.counters()["calls"]
+    await until(lambda: one.replica.counters()["calls"] >= beats + 4)
+    fragile.kill()
+    fragile.start()
+    await until(lambda: one.replica.state == other.replica.state == "ok" and one.replica.counters()["downs"])
+    await until(lambda: other.replica.counters()["downs"])
+    assert 3 <= await take(one, 9) <= 4
+    assert one.limits.usage() == [Level(POOL, "rpm", 10, 10)]
+
+
 async def test_forgotten_scripts_are_sent_again(server: Server, opened: Open):
     """SCRIPT FLUSH goes unnoticed."""
     stores = await opened(server)

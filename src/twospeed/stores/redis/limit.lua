@@ -1,4 +1,4 @@
--- One step on one pool: the maths of policy/limit.py on the time of Redis. A property test holds the two together.
+-- One step on one pool: the maths of policy/window.py on the time of Redis. A property test holds the two together.
 --
 -- KEYS[1]  the windows: a string of little-endian int64. Head: newest bucket, sums of the window (requests, tokens in, tokens
 --          out), end of the silence in microseconds, the newest bucket (requests, in, out). Then 121 triples, bucket b at

@@ -10,27 +10,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.resources import files
+from math import ceil
 from typing import Any
 
 import msgspec
 
-from twospeed.policy.limit import (
-    CELLS,
-    LEASE,
-    MOST_COOLDOWN,
-    RATE,
-    WINDOW,
-    Ask,
-    Leases,
-    Level,
-    Limit,
-    Meter,
-    Permit,
-    Refusal,
-    bounded,
-    levels,
-    share,
-)
+from twospeed.policy.limit import LEASE, Ask, Leases, Level, Limit, Permit, Refusal, share
+from twospeed.policy.window import CELLS, MOST_COOLDOWN, RATE, WINDOW, Meter, bounded, levels
 from twospeed.stores.redis.link import Link, Script, Trouble, Word
 from twospeed.stores.redis.replica import Replica
 
@@ -167,37 +153,42 @@ class RedisLimits:
                 found += levels(name, self._part(pool), pool.own, pool.leases.busy(now, 0), now)
         return found
 
-    async def rejoin(self, link: Link, lost: bool) -> None:
-        """Tell Redis what it does not know: debts, or everything when it has forgotten. Raises: Trouble."""
+    async def rejoin(self, link: Link, forgotten: float) -> None:
+        """Tell Redis what it does not know: debts, and what it was told in the last `forgotten` seconds. Raises: Trouble."""
         for pool in self._pools.values():
             if pool.link is link:
-                await self._repay(pool, lost)
+                await self._repay(pool, forgotten)
 
-    async def _repay(self, pool: _Pool, lost: bool) -> None:
+    async def _repay(self, pool: _Pool, forgotten: float) -> None:
         now = self._clock()
+        back = ceil(min(forgotten, WINDOW) * RATE)
         debts = pool.owed
-        charges = (pool.own if lost else debts).charges(now)
-        silence = round(pool.own.cooling(now) * _MICRO)
-        slots = [(permit, round((lapse - now) * _MICRO)) for permit, lapse in pool.leases.lapses() if lapse > now]
-        if lost:
-            pool.backlog.clear()
-        if lost or charges or (not pool.link.up and (slots or silence)):
+        charges = [charge for charge in debts.charges(now) if charge[0] >= back]
+        charges += [charge for charge in pool.own.charges(now) if charge[0] < back]
+        if forgotten:
+            pool.backlog.clear()  # what was corrected here is told as it is now
+        if charges or not pool.link.up:
             pool.owed = Meter([0] * CELLS)
             pool.round += 1
-            flat = [number for charge in charges for number in charge]
             try:
-                for start in range(0, max(len(slots), 1), SLOTS):
-                    told = [word for slot in slots[start : start + SLOTS] for word in slot]
-                    words = ("merge", self._instant(), silence, len(charges), *flat, *told)
-                    newest: Any = await pool.link.ask(_SCRIPT, pool.keys, words)
-                    charges, flat = [], []
+                await self._merge(pool, charges, now)
             except Trouble:
                 for charge in debts.charges(now):
                     pool.owed.charge(*charge, now)
                 raise
-            pool.shift = newest - int(now * RATE)
         while pool.backlog:
             pool.link.tell(_SCRIPT, pool.keys, ("correct", self._instant(), *pool.backlog.popleft()))
+
+    async def _merge(self, pool: _Pool, charges: list[tuple[int, int, int, int]], now: float) -> None:
+        silence = round(pool.own.cooling(now) * _MICRO)
+        slots = [(permit, round((lapse - now) * _MICRO)) for permit, lapse in pool.leases.lapses() if lapse > now]
+        for start in range(0, max(len(slots), 1), SLOTS):
+            told = [word for slot in slots[start : start + SLOTS] for word in slot]
+            flat = [number for charge in charges for number in charge]
+            words = ("merge", self._instant(), silence, len(charges), *flat, *told)
+            newest: Any = await pool.link.ask(_SCRIPT, pool.keys, words)
+            pool.shift = newest - int(now * RATE)
+            charges = []
 
     def _pool(self, name: str) -> _Pool:
         pool = self._pools.get(name)

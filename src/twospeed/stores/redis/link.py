@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 import hiredis
 import msgspec
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 FAILURES = 3  # in a row
 BEAT = 0.5  # seconds between two signs of life
@@ -48,6 +48,9 @@ _log = logging.getLogger("twospeed.stores.redis")
 
 class Trouble(Exception):
     """Redis did not answer in time, or answered with an error. The text is one safe word or two."""
+
+
+_UNFIT = (Trouble, RedisError, RedisClusterException, OSError, EOFError, TimeoutError)
 
 
 class Script:
@@ -161,8 +164,10 @@ class Link(asyncio.Protocol):
             while True:
                 began = self._loop.time()
                 await self._live()
-                wait = FIRST_RETRY if self._loop.time() - began > STEADY else min(wait * 2, LAST_RETRY)
+                if self._loop.time() - began > STEADY:
+                    wait = FIRST_RETRY
                 await asyncio.sleep(wait)
+                wait = min(wait * 2, LAST_RETRY)
         finally:
             self._break("closed")
 
@@ -173,7 +178,7 @@ class Link(asyncio.Protocol):
             async with asyncio.timeout(DIAL):
                 await self._connect()
                 await self._beat(self)
-        except (Trouble, RedisError, OSError, TimeoutError) as error:
+        except _UNFIT as error:
             self._break(_reason(error))
         else:
             self._turn(True, "")
@@ -338,4 +343,6 @@ class Link(asyncio.Protocol):
 def _reason(error: BaseException) -> str:
     if isinstance(error, Trouble):
         return str(error)
-    return "timeout" if isinstance(error, TimeoutError) else type(error).__name__
+    return (
+        "timeout" if isinstance(error, TimeoutError) else type(error.__cause__ or error.__context__ or error).__name__
+    )

@@ -1,8 +1,8 @@
 """This process as one of the replicas that share a Redis: its links, its signs of life, the news it gives and hears.
 
 Every half second it beats: it proves that Redis can write, learns how many replicas there are, and notices when Redis
-has forgotten everything (another epoch). News (sessions that moved, breakers that opened) go through one bounded stream;
-each beat reads the latest of it.
+has forgotten something (it remembers an earlier beat than our last, after a restart with an old dump or none). News
+(sessions that moved, breakers that opened) go through one bounded stream; each beat reads the latest of it.
 
 Tasks: one `Link.run` per link, kept in `_tasks` and ended by `close`.
 """
@@ -22,7 +22,7 @@ START = 1.0  # seconds that starting waits for Redis at most
 KEPT, READ, READ_FIRST = 10_000, 500, 2_000  # news: entries kept, read per beat, read at first
 _BEAT = Script(files(__package__).joinpath("beat.lua").read_text())
 
-Rejoin = Callable[[Link, bool], Awaitable[None]]
+Rejoin = Callable[[Link, float], Awaitable[None]]
 Hear = Callable[[str, str, float], None]
 
 
@@ -42,7 +42,8 @@ class Replica:
         self._seen = 0
         self._links: dict[str, Link] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._epochs: dict[Link, bytes] = {}
+        self._beats: dict[Link, int] = {}  # the latest, microseconds of Redis
+        self._lost: dict[Link, int] = {}  # since when Redis has forgotten, until it has been told
         self._rejoin: Rejoin | None = None
         self._hear: Hear | None = None
         self._heard = "-"
@@ -67,7 +68,7 @@ class Replica:
         """Connect; comes back when that has worked or failed, after START at the latest. Redis may be down.
 
         Args:
-            rejoin: Awaited on each beat of a link, with whether Redis has forgotten everything since the last.
+            rejoin: Awaited on each beat of a link, with how many seconds back Redis has forgotten what it was told.
             hear: Told the news of others: what, about whom, and how many seconds ago.
         """
         self._rejoin = rejoin
@@ -91,7 +92,7 @@ class Replica:
         tag = tag if self._settings.cluster else self._settings.prefix
         link = self._links.get(tag)
         if link is None:
-            dial = dialler(self._settings, self._url, self.key(tag, "epoch"))
+            dial = dialler(self._settings, self._url, self.key(tag, "replicas"))
             link = self._links[tag] = Link(dial, lambda link: self._beat(link, tag), self._settings.timeout, tag)
             self._tasks.append(asyncio.create_task(link.run()))
         return link
@@ -102,31 +103,44 @@ class Replica:
 
     def say(self, what: str, about: str) -> None:
         """Tell the other replicas; while Redis is away they are not told."""
-        link = self._links[self._settings.prefix]
-        if link.up:
+        link = self._links.get(self._settings.prefix)
+        if link is not None and link.up:
             news = self.key(self._settings.prefix, "news")
             link.notify("XADD", news, "MAXLEN", "~", KEPT, "*", self.name, f"{what} {about}")
 
     async def _beat(self, link: Link, tag: str) -> None:
-        keys = tuple(self.key(tag, rest) for rest in ("epoch", "replicas", "news"))
-        answer: Any = await link.ask(_BEAT, keys, ("", os.urandom(8).hex(), self.name, SILENT))
-        epoch, now, count = answer
+        replicas, news = self.key(tag, "replicas"), self.key(tag, "news")
+        answer = await link.ask(_BEAT, (replicas, news), ("", self.name, SILENT))
+        before, now, count = _understood(answer)
         link.heard_time(now)
-        if tag == self._settings.prefix:
+        main = tag == self._settings.prefix
+        if main:
             self._seen = count
+        if before < self._beats.get(link, 0):
+            self._lost[link] = min(before, self._lost.get(link, before))
+        self._beats[link] = now
         if self._rejoin is not None:
-            await self._rejoin(link, self._epochs.get(link, epoch) != epoch)
-        self._epochs[link] = epoch
-        if tag == self._settings.prefix:
-            await self._listen(link, keys[2], now // 1000)
+            lost = self._lost.get(link)
+            await self._rejoin(link, 0.0 if lost is None else (now - lost) / 1_000_000)
+            self._lost.pop(link, None)
+        if main:
+            await self._listen(link, news, now // 1000)
 
     async def _listen(self, link: Link, news: str, now_ms: int) -> None:
         """Hear what is new; when there is too much, only the latest."""
         most = READ if self._heard != "-" else READ_FIRST
         entries: Any = await link.command("XREVRANGE", news, "+", self._heard, "COUNT", most)
         for entry, (name, text) in reversed(entries):
-            entry_id, said_by = entry.decode(), name.decode()
-            if entry_id != self._heard and said_by != self.name and self._hear is not None:
-                what, _, about = text.decode().partition(" ")
+            entry_id = entry.decode()
+            if entry_id != self._heard and name != self.name.encode() and self._hear is not None:
+                what, _, about = text.decode(errors="replace").partition(" ")
                 self._hear(what, about, (now_ms - int(entry_id.partition("-")[0])) / 1000)
             self._heard = entry_id
+
+
+def _understood(answer: Any) -> tuple[int, int, int]:
+    try:
+        before, now, count = answer
+        return int(before or 0), int(now), int(count)
+    except (TypeError, ValueError):
+        raise Trouble("protocol error") from None

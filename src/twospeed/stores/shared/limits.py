@@ -1,4 +1,4 @@
-"""Limits in mapped rows: the windows of `policy.limit`, counted by all workers of a host.
+"""Limits in mapped rows: the windows of `policy.window`, counted by all workers of a host.
 
 Each step holds the file's lock for a few microseconds. A row is marked while it is being changed; who finds a mark
 left by a dead worker makes the sums true again. Requests under way are one number per worker, so that those of a dead
@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from twospeed.policy.limit import CELLS, LEASE, MARK, Ask, Leases, Level, Limit, Meter, Permit, Refusal, levels
+from twospeed.policy.limit import LEASE, Ask, Leases, Level, Limit, Permit, Refusal
+from twospeed.policy.window import CELLS, MARK, Meter, levels
 from twospeed.stores.shared.rows import HEAD, WORKERS, Table
 
 Clock = Callable[[], float]  # seconds since boot, the same for all workers: time.monotonic
