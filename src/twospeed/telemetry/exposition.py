@@ -61,7 +61,7 @@ def _weight(parameters: Iterable[str]) -> float:
 
 def _family(of: Instrument, points: Iterable[Point], open_metrics: bool) -> Iterator[str]:
     """Write one instrument; the two formats differ in where `_total` and `_info` belong, in UNIT and in exemplars."""
-    sample = of.family + {"counter": "_total", "info": "_info"}.get(of.kind, "")
+    sample = of.sample
     name, kind = (of.family, of.kind) if open_metrics else (sample, "gauge" if of.kind == "info" else of.kind)
     yield f"# TYPE {name} {kind}"
     if open_metrics and of.unit_word:

@@ -1,8 +1,9 @@
 """Every instrument there is, in one table: what is counted, in which unit, by which labels.
 
 The reference in the documents, the dashboard, `/metrics` and OTLP are all made from it. Names and units are those of
-OTLP; Prometheus names follow from them as an OpenTelemetry collector would make them, so that one query fits both ways
-of collecting. Source: OpenTelemetry, "Prometheus and OpenMetrics Compatibility"; GenAI metrics v1.41.0.
+OTLP; Prometheus names follow from them as an OpenTelemetry collector would make them.
+
+Source: OpenTelemetry, "Prometheus and OpenMetrics Compatibility"; GenAI metrics v1.41.0.
 """
 
 from typing import Literal, NamedTuple
@@ -53,6 +54,11 @@ class Instrument(NamedTuple):
         """
         name = self.name.replace(".", "_")
         return f"{name}_{self.unit_word}" if self.unit_word else name
+
+    @property
+    def sample(self) -> str:
+        """The Prometheus name of a value; those of a histogram's parts begin with it."""
+        return self.family + {"counter": "_total", "info": "_info"}.get(self.kind, "")
 
     @property
     def series(self) -> int:
@@ -115,16 +121,16 @@ ATTEMPTS = Instrument(
 LIMIT = Instrument(
     "twospeed.limit",
     "gauge",
-    "1",
+    "{permit}",
     ("pool", "dimension"),
     "The limit itself: requests or tokens in 60 s, or requests at once.",
     merge="max",
 )
 LIMIT_USED = Instrument(
-    "twospeed.limit.used", "gauge", "1", ("pool", "dimension"), "How much of a limit is used now.", merge="max"
+    "twospeed.limit.used", "gauge", "{permit}", ("pool", "dimension"), "How much of a limit is used now.", merge="max"
 )
 LIMIT_LEFT = Instrument(
-    "twospeed.limit.left", "gauge", "1", ("pool", "dimension"), "How much of a limit is left now.", merge="min"
+    "twospeed.limit.left", "gauge", "{permit}", ("pool", "dimension"), "How much of a limit is left now.", merge="min"
 )
 LIMIT_REFUSED = Instrument(
     "twospeed.limit.refused",
@@ -136,7 +142,7 @@ LIMIT_REFUSED = Instrument(
 BREAKER_STATE = Instrument(
     "twospeed.breaker.state",
     "gauge",
-    "1",
+    "{backend}",
     ("provider", "model", "region", "state"),
     "1 for the state a backend's breaker is in: closed, open or half_open.",
     merge="max",
@@ -146,7 +152,7 @@ CONNECTIONS = Instrument("twospeed.connections", "gauge", "{connection}", (), "C
 STORE_UP = Instrument(
     "twospeed.store.up",
     "gauge",
-    "1",
+    "{store}",
     ("store",),
     "1 while the store of limits and breakers answers, 0 while each process counts by itself.",
     merge="min",
