@@ -4,6 +4,7 @@ They read the plain values of the file, whatever the shape of the rest, so that 
 wrong type are passed over here; the settings classes complain about those.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Literal, NamedTuple
@@ -18,6 +19,10 @@ from twospeed.units import duration, written_duration
 from twospeed.upstream import Common
 
 DEFAULT_REGION = Common.model_fields["region"].default
+FRAMING = frozenset(
+    {"connection", "content-length", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
+)
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 ALONE = f"{', '.join(RESERVED[:-1])} and {RESERVED[-1]} stand alone, not in a list"
 
 
@@ -83,6 +88,7 @@ def check(value: Mapping[str, Any], names: Names) -> Iterator[Finding]:
     yield from _callers(value, names)
     yield from _limits(names)
     yield from _headers(value, names)
+    yield from _forwarded(names)
     yield from _models(names)
     yield from _cycles(names)
     yield from _unreached(names)
@@ -157,8 +163,25 @@ def headers(value: Mapping[str, Any], names: Names) -> Iterator[tuple[Path, str]
 
 def _headers(value: Mapping[str, Any], names: Names) -> Iterator[Finding]:
     for path, text in headers(value, names):
-        if str(path[-1]).lower() in PRIVATE_HEADERS and not is_reference(text):
+        name = str(path[-1])
+        if name.lower() in PRIVATE_HEADERS and not is_reference(text):
             yield Finding(path, "a secret in plain text is refused: write env:NAME or file:PATH")
+        if not _HEADER.fullmatch(name):
+            yield Finding(path, f"{name!r} is no name of a header", at_key=True)
+        elif name.lower() in FRAMING:
+            yield Finding(path, "this header belongs to the connection and cannot be set", at_key=True)
+        if not (text.isascii() and text.isprintable()):
+            yield Finding(path, "holds a line break or a character that no header may hold")
+
+
+def _forwarded(names: Names) -> Iterator[Finding]:
+    """R30: whatever is configured, these never go from a client to a provider."""
+    for provider, block in names.providers.items():
+        for place, name in enumerate(_list(block, "forward_headers")):
+            plain = str(name).lower()
+            if plain in PRIVATE_HEADERS | FRAMING or plain.startswith(("forwarded", "x-forwarded-")):
+                path = ("providers", provider, "forward_headers", place)
+                yield Finding(path, f"{plain!r} of a client is never passed on")
 
 
 def _models(names: Names) -> Iterator[Finding]:

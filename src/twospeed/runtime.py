@@ -69,13 +69,13 @@ class Runtime:
         self.callers = callers(loaded)
         self.catalogue = loaded.catalogue
         self.transports = transports(loaded)
-        links = {name: self._link(backend) for name, backend in self.catalogue.backends.items()}
+        self.links = {name: self._link(backend) for name, backend in self.catalogue.backends.items()}
         names = {name: self.catalogue.names_of(backend) for name, backend in self.catalogue.backends.items()}
         self.proxy = Proxy(
             self.catalogue,
             Planner(self.catalogue.lanes, names, memory.health, memory.affinity),
             Classifier(loaded.config.classify),
-            Attempts(links, memory.limits, memory.health, clock, random.random),
+            Attempts(self.links, memory.limits, memory.health, clock, random.random),
             sinks,
             clock,
             time.time,
@@ -100,7 +100,7 @@ class Runtime:
         limit = provider.limits.get(family) or provider.limits.get("*") or NO_LIMIT
         link = Link(self.transports[backend.provider], f"{backend.provider}/{family}", limit)
         if isinstance(provider, OpenAiProvider):
-            link.headers = _headers(provider, self.loaded.provider_keys.get(backend.provider))
+            link.headers = _headers(self.loaded, backend.provider)
             link.forward = frozenset(name.lower().encode() for name in provider.forward_headers) - TRACE_HEADERS
             link.answer_limit, link.account = provider.answer_limit, provider.stream_usage
         else:
@@ -125,9 +125,10 @@ def _transport(name: str, provider: Provider) -> Transport:
     return SimulatedTransport(name, provider.simulate)
 
 
-def _headers(provider: OpenAiProvider, key: str | None) -> tuple[tuple[bytes, bytes], ...]:
-    own = {name.lower().encode(): value.encode() for name, value in provider.headers.items()}
+def _headers(loaded: Loaded, provider: str) -> tuple[tuple[bytes, bytes], ...]:
+    own = {name.lower().encode(): value.encode() for name, value in loaded.provider_headers[provider].items()}
     fixed = {b"content-type": b"application/json", b"accept-encoding": b"identity"}
+    key = loaded.provider_keys.get(provider)
     if key is not None:
         fixed[b"authorization"] = b"Bearer " + key.encode()
     return tuple({**fixed, **own}.items())
