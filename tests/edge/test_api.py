@@ -35,7 +35,9 @@ async def test_wrong_method_or_path(method: str, path: str, status: int, allow: 
 async def test_bad_body_is_400_and_leaves_a_record():
     """A body that is no request names what is wrong; the record knows it too."""
     async with serving() as server:
-        async with server.http.post(server.url + "/v1/chat/completions", data=b'{"model": 3}') as answer:
+        async with server.http.post(
+            server.url + "/v1/chat/completions", data=b'{"model": 3, "messages": [{}]}'
+        ) as answer:
             assert answer.status == 400
             assert "model" in (await answer.json())["error"]["message"]
         assert server.records[0].fault == "bad_request"

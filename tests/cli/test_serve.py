@@ -1,0 +1,116 @@
+"""`twospeed serve` as a process: starts, answers, reloads, drains."""
+
+import asyncio
+import os
+import re
+import signal
+import sys
+
+import aiohttp
+import pytest
+
+from twospeed.cli import MISUSED, main
+from twospeed.cli.serve import screen
+from twospeed.config import read
+
+CONFIG = """
+listen: {port: 0}
+admin: {port: 0}
+providers:
+  one: {kind: simulated, models: {m: {}}, simulate: {first_token: {median: 1ms}, tokens_per_second: 40, output_tokens: {median: 20}}}
+tiers: {fast: {models: [one/m]}, deep: {models: [one/m]}}
+"""
+
+
+def test_screen_says_how_to_use_it():
+    """Addresses, tiers, what is simulated, what is left out, how to point a client at it."""
+    loaded = read(CONFIG.encode(), "c.yaml", {})
+    text = screen(loaded, ("127.0.0.1", 8080), None)
+    for part in (
+        "http://127.0.0.1:8080/v1",
+        "fast  one/m@default (simulated)",
+        "OPENAI_BASE_URL=",
+        "no keys",
+        "admin: off",
+    ):
+        assert part in text
+    assert "http://[::1]:1/v1" in screen(loaded, ("::1", 1), ("127.0.0.1", 2))
+
+
+def test_a_bad_file_does_not_start(tmp_path, capsys):
+    """Exit code 2 and the place of the mistake."""
+    path = tmp_path / "c.yaml"
+    path.write_text("tiers: 3\n")
+    assert main(["serve", "--config", str(path)]) == MISUSED
+    assert "c.yaml:1:" in capsys.readouterr().err
+
+
+class Process:
+    """A serving process and what it says."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.said = ""
+
+    async def until(self, pattern: str) -> re.Match[str]:
+        """Read what it says until this appears."""
+        async with asyncio.timeout(20):
+            while not (found := re.search(pattern, self.said)):
+                line = await self.process.stderr.readline()
+                assert line, self.said
+                self.said += line.decode()
+        return found
+
+
+@pytest.fixture
+async def served(tmp_path):
+    """Serve CONFIG from a file in a process of its own."""
+    path = tmp_path / "c.yaml"
+    path.write_text(CONFIG)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "twospeed", "serve", "--config", str(path), "--log", "json"),
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    yield Process(process), path
+    if process.returncode is None:
+        process.kill()
+    await process.wait()
+
+
+async def test_stream_in_flight_survives_sigterm(served):
+    """A drain lets the stream finish, takes nothing new, and exits 0."""
+    process, _ = served
+    url = (await process.until(r"serves (http://\S+)/v1"))[1]
+    async with aiohttp.ClientSession() as http:
+        body = {"model": "fast", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
+        async with http.post(f"{url}/v1/chat/completions", json=body) as answer:
+            await answer.content.readany()
+            process.process.send_signal(signal.SIGTERM)
+            await process.until("draining")
+            rest = await answer.content.read()
+    assert rest.endswith(b"data: [DONE]\n\n")
+    async with asyncio.timeout(20):
+        assert await process.process.wait() == 0
+    said = process.said + (await process.process.stderr.read()).decode()
+    assert '"status":200' in said
+
+
+async def test_reload_takes_a_good_file_and_refuses_a_bad_one(served):
+    """SIGHUP swaps the configuration; a broken file changes nothing and is reported."""
+    process, path = served
+    url = (await process.until(r"serves (http://\S+)/v1"))[1]
+    async with aiohttp.ClientSession() as http:
+
+        async def names() -> set[str]:
+            async with http.get(f"{url}/v1/models") as answer:
+                return {model["id"] for model in (await answer.json())["data"]}
+
+        path.write_text(CONFIG + "models: {mine: one/m}\n")
+        process.process.send_signal(signal.SIGHUP)
+        await process.until("configuration reloaded")
+        assert "mine" in await names()
+        path.write_text(CONFIG + "models: {mine: nobody/m}\n")
+        process.process.send_signal(signal.SIGHUP)
+        await process.until("stays in force")
+        assert "mine" in await names()

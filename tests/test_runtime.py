@@ -1,0 +1,42 @@
+"""Configuration becomes wired parts."""
+
+from twospeed.config import read
+from twospeed.policy.breaker import Breaker
+from twospeed.runtime import Runtime, remember
+from twospeed.upstream.http import HttpTransport
+from twospeed.upstream.simulated import SimulatedTransport
+
+TEXT = b"""
+providers:
+  real:
+    kind: openai
+    base_url: https://example.com/v1
+    key: env:KEY
+    headers: {X-Team: blue}
+    forward_headers: [X-Trace]
+    models: {m: {family: pool}, n: {}}
+    limits: {pool: {rpm: 5}, "*": {rpm: 7}}
+  sim: {kind: simulated, models: {m: {}}}
+tiers: {fast: {models: [real/m]}, deep: {models: [real/n, sim/m]}}
+"""
+
+
+async def test_each_backend_knows_its_way():
+    """Key, headers and limits of a provider reach every attempt at its backends; the client's key never does."""
+    loaded = read(TEXT, "c.yaml", {"KEY": "sk-real"})
+    runtime = Runtime(loaded, remember(Breaker()), [])
+    links = runtime.links
+    assert dict(links["real/m@default"].headers)[b"authorization"] == b"Bearer sk-real"
+    assert dict(links["real/m@default"].headers)[b"x-team"] == b"blue"
+    assert b"x-trace" in links["real/m@default"].forward
+    assert (links["real/m@default"].pool, links["real/m@default"].limit.rpm) == ("real/pool", 5)
+    assert (links["real/n@default"].pool, links["real/n@default"].limit.rpm) == ("real/n", 7)
+    assert isinstance(links["real/m@default"].transport, HttpTransport)
+    assert isinstance(links["sim/m@default"].transport, SimulatedTransport)
+    assert runtime.callers.open
+    await runtime.close()
+
+
+def test_request_ids_are_unique():
+    """Nobody is asked for them."""
+    assert len({Runtime.new_id() for _ in range(1_000)}) == 1_000
