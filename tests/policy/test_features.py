@@ -30,7 +30,11 @@ def test_a_word_hashes_the_same_wherever_it_stands():
 def test_unfenced_code_is_counted_as_code():
     """Code pasted between sentences is told from them by its lines."""
     pasted = measure(
-        Ask("This fails for me:\nfor (int i = 0; i < n; i++) {\n    sum += a[i];\n}\nWhy does it?", ""), Stage()
+        Ask(
+            "This always fails for me and my colleagues:\nfor (int i = 0; i < n; i++) {\n    sum += a[i];\n}\nWhy does it?",
+            "",
+        ),
+        Stage(),
     )
-    assert pasted.dense[DENSE.index("loose")] == 3
-    assert len(pasted.words) == 7
+    assert round(float(np.expm1(pasted.dense[DENSE.index("loose")]))) == 3
+    assert len(pasted.words) == 11

@@ -5,7 +5,7 @@ import json
 import msgspec
 import pytest
 
-from twospeed.policy.instruction import CODE_CHARS, TEXT_CHARS, divide, looks_like_prose, separate, string_of
+from twospeed.policy.instruction import CODE_CHARS, TEXT_CHARS, divide, looks_like_prose, separate
 from twospeed.types import Conversation, Message
 
 ASKED = "Make the parser accept trailing commas in argument lists and keep the old error for a leading one."
@@ -76,13 +76,6 @@ def test_reading_is_bounded():
     assert len(ask.code) <= CODE_CHARS
 
 
-@pytest.mark.parametrize("unit", ['\\"quoted\\" ', "\\n", "é中 ", "\U0001f600", "\\ud83d\\ude00 ", "x", "\\\\ "])
-def test_cutting_never_breaks_a_character(unit: str):
-    """Long contents are cut between characters, never inside an escape."""
-    raw = b'"' + (unit * 9_000).encode() + b'"'
-    string_of(msgspec.Raw(raw)).encode("utf-8")
-
-
 def test_listings_are_no_prose():
     """Paths and key-value lines are context, sentences are not."""
     assert looks_like_prose("Please make the build faster than it is today.\nIt takes an hour on my machine.")
@@ -93,4 +86,4 @@ def test_label_before_code_is_no_instruction():
     """A word such as `Selected:` above a block says nothing."""
     division = divide("Selected:\n```\nx = 1\n```\n\nInstruction: Rename the variable to something better.")
     assert division.prose == ["Rename the variable to something better."]
-    assert division.code == ["x = 1"]
+    assert division.brought == ["x = 1"]

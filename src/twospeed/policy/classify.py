@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from twospeed.policy import marks
 from twospeed.policy.features import measure
-from twospeed.policy.instruction import separate
+from twospeed.policy.instruction import Ask, separate
 from twospeed.policy.learned import Learned, load
 from twospeed.policy.stage import Stage, stage
 from twospeed.types import Conversation, Settings, Tier, Verdict
@@ -86,8 +86,8 @@ class Classifier:
         if constraint:
             return Verdict("deep", (constraint, *_notes(conversation, facts)), 1.0, 1.0)
         ask = separate(conversation)
-        system = marks.system_of(conversation)
-        ruling = self._ruling(conversation, facts, system, ask.text)
+        system = marks.system_ends(conversation)
+        ruling = self._ruling(conversation, facts, system, ask)
         if ruling:
             gain = 0.0 if ruling.tier == "fast" else None
             return Verdict(ruling.tier, (ruling.reason, *_notes(conversation, facts)), ruling.score, gain)
@@ -101,11 +101,13 @@ class Classifier:
             return "images"
         return ""
 
-    def _ruling(self, conversation: Conversation, facts: Stage, system: str, text: str) -> _Ruling | None:
+    def _ruling(self, conversation: Conversation, facts: Stage, system: str, ask: Ask) -> _Ruling | None:
         if conversation.endpoint.removeprefix("/v1").lstrip("/") in _COMPLETIONS:
             return _Ruling("fast", "completion", 0.01)
-        if marks.side_call(conversation, system, text):
+        if marks.side_call(conversation, system, ask.text) or marks.words_a_change(ask.text):
             return _Ruling("fast", "side_call", 0.02)
+        if marks.fills_cursor(ask.text, ask.code):
+            return _Ruling("fast", "cursor", 0.02)
         if self.settings.effort and conversation.effort in _HIGH:
             return _Ruling("deep", f"effort:{conversation.effort}", 0.98)
         if marks.plan_mode(conversation, system):

@@ -1,48 +1,37 @@
 """Separate what is asked from what merely came along: fences, files, tool results, reminders, scaffolding.
 
 Rests on structure only: roles, fences, tags of any name, where a block stands and what its lines look like. No list
-of client tags, so that a client nobody has seen is read the same way. Text is bounded: of a long content only its
-head and tail are decoded, a body of 200 KB costs about as much as one of 30 KB.
+of client tags, so that a client nobody has seen is read the same way.
 """
 
 import re
-from collections.abc import Sequence
 
 import msgspec
 
+from twospeed.policy.content import said_by_user, system_of, texts_of
 from twospeed.types import Conversation, Message
 
-WHOLE_BYTES = 12_288  # contents up to this size are read whole
-EDGE_BYTES = 6_144  # of longer ones, this much of the head and of the tail
-FENCE_BYTES = 262_144  # of the part left out, this much is searched for fences
 TEXT_CHARS = 3_000  # of the instruction: head and tail
 CODE_CHARS = 2_000  # of the code it is about
+SYSTEM_CHARS = 600  # of the system text, where it has to stand in for an instruction
 LOOK_BACK = 8  # user messages looked at for one that asks something
 MAX_BLOCKS = 48
-SHORT_ASK = 24  # letters; below this an ask needs the one before it to mean anything
+WORDLESS = 10  # letters; up to this many beside material, a message says nothing itself
+SHORT_ASK = 9  # letters; below this an ask needs the one before it to mean anything
+SELF_CONTAINED = 480  # characters; a longer instruction is not about code that stood before it
+ENOUGH_PROSE = 160  # characters of tagged prose after which more tagged prose is taken for scaffolding
 
-_STRING = msgspec.json.Decoder(str)
 _TAG = re.compile(r"<([A-Za-z][\w.:-]{0,40})(?:\s[^<>]{0,300})?>")
 _PATH_LINE = re.compile(
     r"(?:[#/*\s`>-]|[A-Za-z]{1,10}:)*[\w~./\\@+-]*[\w)]\.?[\w/\\.-]*[./\\][\w.+-]+[`:*\s]*(?:\([^)]*\))?\s*$"
 )
+_PATCH = re.compile(r"(?:(?:[ +@\\-]|diff |index |new |deleted |similarity |rename |old |Binary )[^\n]*(?:\n|$)|\n)*")
+_CLOSES = re.compile(r"`*[ \t\r]*(?:\n|$)")
 _LABEL = re.compile(r"(?:[A-Z][\w ]{0,24}|[a-z]\w{0,14}):[ \t]*")
 _WORD = re.compile(r"[^\W\d_]{2,}")
-_LEAD_IN = re.compile(r"follow|below|this|here", re.IGNORECASE)
-
-
-class Part(msgspec.Struct, gc=False):
-    """One part of a content list, as far as routing reads it; `text`, `content` and `input` stay JSON."""
-
-    type: str = ""
-    text: msgspec.Raw = msgspec.Raw(b"null")
-    content: msgspec.Raw = msgspec.Raw(b"null")
-    input: msgspec.Raw = msgspec.Raw(b"null")
-    name: str | None = None
-    is_error: bool | None = None
-
-
-_PARTS = msgspec.json.Decoder(list[Part])
+_POINTS = re.compile(r"\b(?:th(?:is|ese)|following|above|below|here|selected|selection|snippet)\b", re.IGNORECASE)
+_NAMED = re.compile(r"[^\W\d]\w*(?=\()|(?<=`)[^\W\d]\w*")
+_ORDERS = re.compile(r"\b(?:MUST|NEVER|ALWAYS|IMPORTANT|CRITICAL|DO NOT|SHOULD|CANNOT|NOTE)\b")
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -50,13 +39,11 @@ class Ask(msgspec.Struct, frozen=True):
 
     `text`: the instruction, prose, at most TEXT_CHARS. `code`: the code it is about, at most CODE_CHARS; context
     files are not in it. `context_chars`: what was set aside in the asking message, as far as it was read.
-    `position`: how many user messages stand before the asking one.
     """
 
     text: str
     code: str
     context_chars: int = 0
-    position: int = 0
 
 
 def separate(conversation: Conversation) -> Ask:
@@ -66,91 +53,57 @@ def separate(conversation: Conversation) -> Ask:
     """
     if conversation.prompt or conversation.suffix:
         return Ask("", conversation.prompt[-CODE_CHARS:] + conversation.suffix[: CODE_CHARS // 4])
-    asks = [m for m in conversation.messages if m.role == "user"]
-    found: Ask | None = None
-    for position in range(len(asks) - 1, max(-1, len(asks) - 1 - LOOK_BACK), -1):
-        ask = _ask_of(asks[position], position)
-        if found is not None:
-            ask = Ask(
-                f"{found.text}\n{ask.text}"[:TEXT_CHARS], found.code or ask.code, found.context_chars, found.position
-            )
+    found = Ask("", "")
+    for message in reversed(said_by_user(conversation.messages)[-LOOK_BACK:]):
+        ask = _ask_of(message)
+        if found.text or found.code:
+            ask = Ask(f"{found.text}\n{ask.text}".strip()[:TEXT_CHARS], found.code or ask.code, found.context_chars)
         if _letters(ask.text) >= SHORT_ASK:
             return ask
-        if found is None or not found.text:
-            found = ask
-        elif ask.text != found.text:
-            return ask
-    return found or Ask("", "")
+        found = ask
+    return _told_by_system(conversation, found)
 
 
-def parts_of(content: msgspec.Raw) -> list[Part] | None:
-    """Return the parts of a content list; None for a plain string, nothing, or a list of something else."""
-    if bytes(memoryview(content)[:1]) != b"[":
-        return None
-    try:
-        return _PARTS.decode(content)
-    except msgspec.ValidationError:
-        return None
+def _told_by_system(conversation: Conversation, ask: Ask) -> Ask:
+    """Where the user message only brings material, the system text says what to do with it."""
+    if not ask.code or _letters(ask.text) > WORDLESS:
+        return ask
+    texts = texts_of(system_of(conversation))
+    prose = "\n".join(p for text in texts[:2] for p in divide(text[:SYSTEM_CHARS]).prose)
+    return Ask(f"{prose}\n{ask.text}".strip(), ask.code, ask.context_chars)
 
 
-def string_of(raw: msgspec.Raw, whole: int = WHOLE_BYTES, edge: int = EDGE_BYTES) -> str:
-    """Decode a JSON string; of a long one head and tail only, and "" for anything else.
-
-    A fence open at the end of the head is closed, one open at the start of the tail is opened, so that what was left
-    out in between does not turn code into prose.
-
-    Args:
-        whole: Size in bytes up to which a string is decoded whole.
-        edge: Bytes of head and of tail decoded of a longer one.
-    """
-    view = memoryview(raw)
-    if bytes(view[:1]) != b'"':
-        return ""
-    if len(view) <= whole + 2:
-        return _STRING.decode(raw)
-    head, tail = _cut(bytes(view[1 : 1 + edge]), head=True), _cut(bytes(view[-1 - edge : -1]), head=False)
-    middle = bytes(view[1 + len(head.encode()) : -1 - edge][-FENCE_BYTES:])
-    opened = head.count("```") % 2
-    open_later = (opened + middle.count(b"```")) % 2
-    return head + ("\n```\n" if opened != open_later else "\n") + tail
-
-
-def _cut(piece: bytes, head: bool) -> str:
-    """Decode a slice of a JSON string at a blank, the one byte that is never inside an escape or a character."""
-    at = piece.rfind(b" ") if head else piece.find(b" ")
-    if at >= 0:
-        try:
-            return _STRING.decode(b'"' + (piece[:at] if head else piece[at:]) + b'"')
-        except msgspec.DecodeError:
-            pass  # not JSON after all: read it as it stands
-    return piece.decode("utf-8", "ignore")
-
-
-def texts_of(message: Message) -> list[str]:
-    """Return the texts of a message, one for each text part, each cut to head and tail."""
-    parts = parts_of(message.content)
-    if parts is None:
-        text = string_of(message.content)
-        return [text] if text else []
-    texts = [p.text for p in parts if p.type in ("text", "input_text", "")]
-    share = max(1, min(len(texts), 6))
-    return [string_of(raw, WHOLE_BYTES // share, EDGE_BYTES // share) for raw in _ends(texts, 3)]
-
-
-def _ends(items: Sequence[msgspec.Raw], count: int) -> Sequence[msgspec.Raw]:
-    return items if len(items) <= 2 * count else [*items[:count], *items[-count:]]
-
-
-def _ask_of(message: Message, position: int) -> Ask:
-    texts = texts_of(message)
+def _ask_of(message: Message) -> Ask:
+    texts = texts_of(message.content)
     split = [divide(text) for text in texts]
     if len(split) > 1 and any(s.said for s in split):
         split = [s for s in split if s.said]  # parts that are one tag from end to end came along with the others
-    prose = "\n".join(p for s in split for p in (s.prose or s.tagged))
-    code = "\n".join(c for s in split for c in s.code)
+    prose = "\n".join(p for s in split for p in (s.prose or _first_tagged(s.tagged)))
     text = _ends_of(prose.strip(), TEXT_CHARS)
+    code = "\n".join(c for s in split for c in s.code)
+    if not code:
+        code = "\n".join(c for s in split for c in s.brought)
+        code = code if len(text) <= SELF_CONTAINED and _points_at(text, code) else ""
     kept = len(text) + len(code)
-    return Ask(text, _ends_of(code, CODE_CHARS), max(0, sum(map(len, texts)) - kept), position)
+    return Ask(text, _ends_of(code, CODE_CHARS), max(0, sum(map(len, texts)) - kept))
+
+
+def _first_tagged(blocks: list[str]) -> list[str]:
+    """Where all prose is tagged, prefer what does not read like standing orders, and the first of it."""
+    calm = [b for b in blocks if len(_ORDERS.findall(b)) < 2] or blocks
+    size = 0
+    for count, block in enumerate(calm, 1):
+        size += len(block)
+        if size >= ENOUGH_PROSE:
+            return calm[:count]
+    return calm
+
+
+def _points_at(text: str, code: str) -> bool:
+    """Say whether an instruction speaks of code that stood before it: by a pointing word, or a name found there."""
+    if _POINTS.search(text[:160]) or _POINTS.search(text[160:][-120:]):
+        return True
+    return any(name in code for name in _NAMED.findall(text[:240])[:4])
 
 
 def _ends_of(text: str, limit: int) -> str:
@@ -158,47 +111,77 @@ def _ends_of(text: str, limit: int) -> str:
 
 
 def _letters(text: str) -> int:
-    return len("".join(_WORD.findall(text[:400])))
+    """Count letters, as far as it matters: a text of some length is taken to have enough."""
+    return len(text) if len(text) > 80 else sum(map(str.isalpha, text))
 
 
 class Division(msgspec.Struct):
-    """One text taken apart. `said`: there is prose outside all tags. `prose` is what to read first, else `tagged`."""
+    """One text taken apart.
+
+    `prose`: sentences outside tags, or in tags that those speak of. `tagged`: other tagged sentences. `code`: blocks
+    of code after the first sentence; `brought`: blocks before it. `said`: there is any `prose`.
+    """
 
     prose: list[str]
     tagged: list[str]
     code: list[str]
+    brought: list[str]
     said: bool = False
 
 
 def divide(text: str) -> Division:
     """Take a text apart into prose, tagged prose and code; context files and dumps are dropped."""
-    result = Division([], [], [])
-    start = at = 0
-    fence, tag = _next(text, "```", 0), _next_tag(text, 0)
+    result = Division([], [], [], [])
+    size, start = len(text), 0
+    fence, tag, patch = _next_fence(text, 0), _next_tag(text, 0), _next_patch(text, 0)
     for _ in range(MAX_BLOCKS):
-        at = min(fence, tag)
-        if at >= len(text):
+        at = min(fence, tag, patch)
+        if at >= size:
             break
         lead = text[start:at]
-        if fence <= tag:
+        if at == fence:
             body, start = _fenced(text, fence)
-            result.prose.append(_leading(lead, body, result))
+            _file(lead, body, result)
+        elif at == patch:
+            start = _patched(text, patch, lead, result)
         else:
-            result.prose.append(lead)
+            _say(lead, result)
             start = _tagged(text, tag, lead, result)
-        fence = fence if fence >= start else _next(text, "```", start)
+        fence = fence if fence >= start else _next_fence(text, start)
         tag = tag if tag >= start else _next_tag(text, start)
-    result.prose.append(text[start:])
-    result.prose = [p for p in map(_unlabelled, result.prose) if p]
-    result.said = any(_WORD.search(p) for p in result.prose)
-    if not result.said:
-        result.prose = []
+        patch = patch if patch >= start else _next_patch(text, start)
+    _say(text[start:], result)
     return result
+
+
+def _say(prose: str, result: Division) -> None:
+    """Keep a piece of prose without a leading one-word label such as `Question:`."""
+    prose = prose.strip()
+    match = _LABEL.match(prose)
+    prose = prose[match.end() :].lstrip() if match else prose
+    if prose and _WORD.search(prose):
+        result.prose.append(prose)
+        result.said = True
+
+
+def _keep(body: str, result: Division) -> None:
+    (result.code if result.said else result.brought).append(body)
 
 
 def _next(text: str, mark: str, start: int) -> int:
     at = text.find(mark, start)
     return len(text) if at < 0 else at
+
+
+def _next_fence(text: str, start: int) -> int:
+    """Return the offset of the next fence that opens a line, else the length of the text."""
+    at = text.find("```", start)
+    while at >= 0:
+        line = text.rfind("\n", start, at) + 1
+        if not text[max(line, start) : at].strip(" \t>"):
+            return at
+        at = text.find("```", at + 3)
+    return len(text)
 
 
 def _next_tag(text: str, start: int) -> int:
@@ -215,40 +198,62 @@ def _next_tag(text: str, start: int) -> int:
     return len(text)
 
 
+def _next_patch(text: str, start: int) -> int:
+    """Return the offset of the next patch: its `diff` line, or its first hunk where it has none."""
+    at = text.find("\n@@ -", max(0, start - 1))
+    if at < 0:
+        return len(text)
+    head = text.find("diff --git ", start, at)
+    return head if head >= 0 and (head == 0 or text[head - 1] == "\n") else at + 1
+
+
 def _fenced(text: str, at: int) -> tuple[str, int]:
     """Return the inside of the fence that opens at `at`, and where it ends; one never closed runs to the end."""
     line = _next(text, "\n", at)
-    end = text.find("\n```", line)
+    end = first = text.find("\n```", line)
+    while end >= 0 and not _CLOSES.match(text, end + 4):
+        end = text.find("\n```", end + 4)
+    end = end if end >= 0 else first
     if line >= len(text) or end < 0:
         inside = text.find("```", at + 3)
         return (text[at + 3 : inside], inside + 3) if 0 <= inside < line else (text[line + 1 :], len(text))
     return text[line + 1 : end], _next(text, "\n", end + 1)
 
 
-def _leading(lead: str, body: str, result: Division) -> str:
-    """Put a fenced block where it belongs by the line before it; return the prose without that line if it is a label."""
+def _file(lead: str, body: str, result: Division) -> None:
+    """Keep a fenced block, unless the line before it names a file: then it is context, and so is that line."""
     prose = lead.rstrip()
     cut = prose.rfind("\n") + 1
     line = prose[cut:]
     if len(line) <= 160 and _PATH_LINE.match(line):
-        return prose[:cut]
-    result.code.append(body)
-    return prose[:cut] if len(line) < 40 and _LABEL.fullmatch(line + " ") else prose
+        _say(prose[:cut], result)
+        return
+    _say(prose[:cut] if len(line) < 40 and _LABEL.fullmatch(line + " ") else prose, result)
+    _keep(body, result)
+
+
+def _patched(text: str, at: int, lead: str, result: Division) -> int:
+    _say(lead, result)
+    match = _PATCH.match(text, at)
+    end = max(match.end() if match else 0, at + 3)
+    result.code.append(text[at:end])
+    return end
 
 
 def _tagged(text: str, at: int, lead: str, result: Division) -> int:
-    """Keep the prose of a tagged block that the text around it speaks of; return where the block ends."""
+    """Keep the prose of a tagged block; it counts as said if the text around it speaks of it."""
     match = _TAG.match(text, at)
     if match is None:
         return at + 1
     close = f"</{match[1]}>"
     inside = text.find(close, match.end())
     body = text[match.end() : inside].strip()
-    if looks_like_prose(body):
+    spoken_of = _speaks_of(match[1], lead)
+    if spoken_of or looks_like_prose(body):
         inner = divide(body)
-        kept = [*inner.prose, *inner.tagged]
+        kept = "\n".join([*inner.prose, *inner.tagged])
         result.code.extend(inner.code)
-        (result.prose if _speaks_of(match[1], lead) else result.tagged).extend(kept)
+        (result.prose if spoken_of else result.tagged).append(kept)
     return inside + len(close)
 
 
@@ -258,13 +263,6 @@ def _speaks_of(tag: str, lead: str) -> bool:
         return False
     words = [w for w in re.split(r"[\W_]+", tag.lower()) if len(w) > 2]
     return line.endswith(":") or any(w in line.lower() for w in words)
-
-
-def _unlabelled(prose: str) -> str:
-    """Strip a leading one-word label such as `Question:`."""
-    prose = prose.strip()
-    match = _LABEL.match(prose)
-    return prose[match.end() :].lstrip() if match else prose
 
 
 def looks_like_prose(text: str) -> bool:

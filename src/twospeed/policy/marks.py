@@ -1,6 +1,7 @@
 """Marks on a request that speak without its wording being weighed: images, side calls, plan mode, sub-agents.
 
-Each is a yes or no with a short reason; `classify` says what follows. Content is looked at in its ends only.
+Each is a yes or no; `classify` says what follows. Texts are looked at in their ends only, and patterns run only where
+a plain search has found their key word.
 """
 
 import re
@@ -8,25 +9,34 @@ from collections.abc import Sequence
 
 import msgspec
 
-from twospeed.policy.instruction import parts_of
+from twospeed.policy.content import is_blank, parts_of, system_of
 from twospeed.types import Conversation, Message
 
 SIDE_BYTES = 16_384  # a side call is small: titles are written from the opening of a conversation
 SIDE_TOKENS = 256  # and so is what it may answer
-LOOK_BYTES = 3_072  # of a system text or message, head and tail, searched for marks
+SIDE_CHARS = 6_000  # and so is its system text
+SHORT_CHARS = 240  # instructions up to this length are about one small thing
+LOOK_BYTES = 2_048  # of a system text or message, head and tail, searched for marks
+OPENING_CHARS = 1_000  # of a system text, where it says what it is for
 
 _IMAGE_TYPES = frozenset(("image", "image_url", "input_image"))
-_SIDE = re.compile(
-    r"\b(?:titles?|headlines?|summari[sz]e|summary|commit messages?|branch names?|topic|file ?names?|session names?)\b",
-    re.IGNORECASE,
+_SIDE_WORDS = ("title", "headline", "summar", "commit message", "branch name", "file name", "filename", "session name")
+_CHANGE = re.compile(
+    r"commit messages?|branch names?|release notes?|change ?log entr|(?:pull request|pr) (?:title|description)"
+)
+_CHANGE_WORDS = ("commit mes", "branch nam", "release no", "changelog", "change log", "description", "title")
+_CURSOR_WORDS = ("cursor", "caret", "hole", "fim", "fill", "insert", "blank", "mask", "█")
+_CURSOR = re.compile(
+    r"<\|?[a-z_]{0,12}(?:cursor|caret|hole|fim|fill|insert|blank|mask)[a-z_]{0,12}\|?>|\[(?:cursor|blank|mask|insert)\]"
+    r"|\{\{\w{0,8}(?:cursor|fill)\w{0,8}\}\}|█"
 )
 _PLAN_NOW = re.compile(
-    r"plan(?:ning)? mode\W{1,6}(?:is )?(?:now |still )?(?:active|on\b|enabled)|current mode\W{1,12}plan|mode[\"'=:> ]{1,4}plan\b"
-    r"|you are (?:now |currently )?in (?:\w+ )?plan(?:ning)? mode|plan(?:ning)? mode - ",
-    re.IGNORECASE,
+    r"plan(?:ning)? mode\W{1,6}(?:is )?(?:now |still )?(?:active|on\b|enabled)|current mode\W{1,12}plan"
+    r"|mode[\"'=:> ]{1,4}plan\b|you are (?:now |currently )?in (?:\w+ )?plan(?:ning)? mode|plan(?:ning)? mode - "
 )
-_READS_ONLY = re.compile(r"read|view|open|list|\bls\b|glob|grep|search|find|fetch|tree|web|think|todo", re.IGNORECASE)
-_SUB_AGENT = re.compile(r"\bsub-?agents?\b|(?:search|explor\w+|research) (?:specialist|agent)", re.IGNORECASE)
+_PLANS_LOOKED_AT = 6
+_LOOKING = ("read", "view", "open", "list", "ls", "glob", "grep", "search", "find", "fetch", "tree", "web", "think")
+_SUB_AGENT = re.compile(r"\bsub-?agents?\b|(?:search|explor\w+|research) (?:specialist|agent)")
 
 
 def has_image(messages: Sequence[Message]) -> bool:
@@ -36,47 +46,95 @@ def has_image(messages: Sequence[Message]) -> bool:
 
 def _shows(content: msgspec.Raw) -> bool:
     parts = parts_of(content)
-    return bool(parts) and any(
-        p.type in _IMAGE_TYPES or (p.type == "tool_result" and _shows(p.content)) for p in parts or ()
-    )
+    if not parts:
+        return False
+    return any(p.type in _IMAGE_TYPES or (p.type == "tool_result" and _shows(p.content)) for p in parts)
 
 
-def system_of(conversation: Conversation) -> str:
-    """Return head and tail of the system text, "" when there is none; JSON escapes but line breaks are left as sent."""
-    if len(memoryview(conversation.system)) > 4:
-        return _ends(conversation.system)
-    first = next((m for m in conversation.messages[:2] if m.role in ("system", "developer")), None)
-    return _ends(first.content) if first is not None else ""
+def system_ends(conversation: Conversation) -> str:
+    """Return head and tail of the system text in lower case; JSON escapes but line breaks are left as sent."""
+    return _ends(system_of(conversation))
 
 
 def side_call(conversation: Conversation, system: str, text: str) -> bool:
     """Say whether this is a call of the client for itself: a title, a summary, a commit message.
 
     Args:
-        system: Head and tail of the system text.
+        system: Ends of the system text, lower case.
         text: The separated instruction.
     """
     if conversation.tools or conversation.body_bytes > SIDE_BYTES or len(conversation.messages) > 6:
         return False
     brief = conversation.wants_schema or 0 < (conversation.max_tokens or 0) <= SIDE_TOKENS
-    named = _SIDE.search(system[:1200])
-    return bool(named and (brief or len(system) < 6_000)) or bool(brief and _SIDE.search(text[:300]))
+    opening = system[:OPENING_CHARS]
+    if (brief or len(system) < SIDE_CHARS) and any(word in opening for word in _SIDE_WORDS):
+        return True
+    said = text[:300].lower() if brief else ""
+    return any(word in said for word in _SIDE_WORDS)
+
+
+def fills_cursor(text: str, code: str) -> bool:
+    """Say whether a short instruction points at a cursor or hole in code: an autocompletion sent as chat."""
+    if not 0 < len(text) <= SHORT_CHARS:
+        return False
+    return _has_cursor(text.lower()) or _has_cursor(code.lower())
+
+
+def _has_cursor(text: str) -> bool:
+    return any(word in text for word in _CURSOR_WORDS) and _CURSOR.search(text) is not None
+
+
+def words_a_change(text: str) -> bool:
+    """Say whether a short instruction asks for a commit message or the like, in whatever client."""
+    if len(text) > SHORT_CHARS:
+        return False
+    said = text.lower()
+    return any(word in said for word in _CHANGE_WORDS) and _CHANGE.search(said) is not None
 
 
 def plan_mode(conversation: Conversation, system: str) -> bool:
-    """Say whether the client has its plan mode switched on for this call."""
-    if _PLAN_NOW.search(system):
+    """Say whether the client has its plan mode switched on for this call.
+
+    Args:
+        system: Ends of the system text, lower case.
+    """
+    if _plans_now(system):
         return True
     last = next((m for m in reversed(conversation.messages) if m.role == "user"), None)
-    return last is not None and bool(_PLAN_NOW.search(_ends(last.content)))
+    return last is not None and _plans_now(_ends(last.content))
+
+
+def _plans_now(text: str) -> bool:
+    at = text.find("plan")
+    for _ in range(_PLANS_LOOKED_AT):
+        if at < 0:
+            break
+        if _PLAN_NOW.search(text, max(0, at - 40), at + 40):
+            return True
+        at = text.find("plan", at + 4)
+    return False
 
 
 def read_only_agent(tools: Sequence[str], system: str) -> bool:
-    """Say whether this is a sub-agent that may only look around."""
-    return len(tools) > 1 and bool(_SUB_AGENT.search(system[:1200])) and all(_READS_ONLY.search(t) for t in tools)
+    """Say whether this is a sub-agent that may only look around.
+
+    Args:
+        system: Ends of the system text, lower case.
+    """
+    if len(tools) < 2 or "agent" not in system and "specialist" not in system:
+        return False
+    return _SUB_AGENT.search(system[:OPENING_CHARS]) is not None and all(map(_only_looks, tools))
+
+
+def _only_looks(tool: str) -> bool:
+    name = tool.lower()
+    return any(word in name for word in _LOOKING)
 
 
 def _ends(raw: msgspec.Raw) -> str:
+    if is_blank(raw):
+        return ""
     view = memoryview(raw)
-    ends = bytes(view) if len(view) <= 2 * LOOK_BYTES else bytes(view[:LOOK_BYTES]) + b" " + bytes(view[-LOOK_BYTES:])
-    return ends.decode("utf-8", "replace").replace("\\n", "\n")
+    short = len(view) <= 2 * LOOK_BYTES
+    ends = bytes(view) if short else bytes(view[:LOOK_BYTES]) + b" " + bytes(view[-LOOK_BYTES:])
+    return ends.lower().decode("utf-8", "replace").replace("\\n", "\n")

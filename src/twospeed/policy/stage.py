@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from twospeed.policy.instruction import Part, parts_of
+from twospeed.policy.content import Part, parts_of
 from twospeed.types import Conversation, Message
 
 WINDOW = 24  # messages opened, newest last

@@ -1,0 +1,122 @@
+"""Read message content as JSON text, a bounded amount of it: of a long string only what stands at its ends.
+
+A content is a string or a list of parts. A body of 200 KB costs about as much to read as one of 30 KB.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from twospeed.types import NULL, Conversation, Message
+
+WHOLE_BYTES = 12_288  # contents up to this size are read whole
+EDGE_BYTES = 6_144  # of longer ones, this much of the head and of the tail
+AFTER_BYTES = 1_536  # and this much behind the block in which the head ends
+SEARCHED_BYTES = 262_144  # of what is left out, this much is searched for fences
+MAX_TEXTS = 6
+
+_FENCE = b"\\n```"  # at the start of a line, as it stands in JSON; behind a backslash it is no line break
+_STRING = msgspec.json.Decoder(str)
+
+
+class Part(msgspec.Struct, gc=False):
+    """One part of a content list, as far as routing reads it; `text`, `content` and `input` stay JSON."""
+
+    type: str = ""
+    text: msgspec.Raw = NULL
+    content: msgspec.Raw = NULL
+    input: msgspec.Raw = NULL
+    name: str | None = None
+    is_error: bool | None = None
+
+
+_PARTS = msgspec.json.Decoder(list[Part])
+
+
+def parts_of(content: msgspec.Raw) -> list[Part] | None:
+    """Return the parts of a content list; None for a plain string, nothing, or a list of something else."""
+    if bytes(memoryview(content)[:1]) != b"[":
+        return None
+    try:
+        return _PARTS.decode(content)
+    except msgspec.ValidationError:
+        return None
+
+
+def is_blank(content: msgspec.Raw) -> bool:
+    """Say whether a content is null, "" or []."""
+    return len(memoryview(content)) <= 4
+
+
+def texts_of(content: msgspec.Raw) -> list[str]:
+    """Return the texts of a content, one for each text part, each as far as it is read."""
+    parts = parts_of(content)
+    if parts is None:
+        text = string_of(content)
+        return [text] if text else []
+    texts = [p.text for p in parts if p.type in ("text", "input_text", "")]
+    share = max(1, min(len(texts), MAX_TEXTS))
+    return [string_of(raw, WHOLE_BYTES // share, EDGE_BYTES // share) for raw in _ends(texts)]
+
+
+def system_of(conversation: Conversation) -> msgspec.Raw:
+    """Return the content of the system text, null when there is none."""
+    if not is_blank(conversation.system):
+        return conversation.system
+    first = next((m for m in conversation.messages[:2] if m.role in ("system", "developer")), None)
+    return first.content if first is not None else NULL
+
+
+def said_by_user(messages: Sequence[Message]) -> list[Message]:
+    """Return the messages of the user, tool results that came as user messages included."""
+    return [m for m in messages if m.role == "user"]
+
+
+def string_of(raw: msgspec.Raw, whole: int = WHOLE_BYTES, edge: int = EDGE_BYTES) -> str:
+    """Decode a JSON string; of a long one its ends only; "" for anything else.
+
+    Where the head ends inside a fenced block, what follows that block is read too: the instruction often stands
+    between a file and its tests. Fences are balanced, so that what is left out does not turn code into prose.
+
+    Args:
+        whole: Size in bytes up to which a string is decoded whole.
+        edge: Bytes of head and of tail decoded of a longer one.
+    """
+    view = memoryview(raw)
+    if bytes(view[:1]) != b'"':
+        return ""
+    if len(view) <= whole + 2:
+        return _STRING.decode(raw)
+    inside = bytes(view[1:-1])
+    tail_at = inside.find(b" ", len(inside) - edge)
+    tail_at = tail_at if tail_at >= 0 else len(inside) - edge
+    head, tail = _cut(inside[:edge]), _decoded(inside[tail_at:])
+    left_out = inside[edge:tail_at][-SEARCHED_BYTES:]
+    opened = (head.count("\n```") + head.startswith("```")) % 2
+    reopened = (opened + left_out.count(_FENCE) - left_out.count(b"\\" + _FENCE)) % 2
+    if opened:
+        close = left_out.find(_FENCE)
+        while close > 0 and left_out[close - 1 : close] == b"\\":
+            close = left_out.find(_FENCE, close + 1)
+        if close >= 0:
+            after = _cut(left_out[close : close + AFTER_BYTES])
+            head, opened = head + after, (opened + after.count("\n```")) % 2
+    return head + ("\n```\n" if opened != reopened else "\n") + tail
+
+
+def _cut(piece: bytes) -> str:
+    """Decode a piece of a JSON string up to its last blank, the one byte that is never inside an escape or character."""
+    at = piece.rfind(b" ")
+    return _decoded(piece[:at] if at >= 0 else piece)
+
+
+def _decoded(piece: bytes) -> str:
+    try:
+        return _STRING.decode(b'"' + piece + b'"')
+    except msgspec.DecodeError:  # no blank where one was needed: read it as it stands
+        return piece.decode("utf-8", "ignore")
+
+
+def _ends(texts: list[msgspec.Raw]) -> list[msgspec.Raw]:
+    half = MAX_TEXTS // 2
+    return texts if len(texts) <= MAX_TEXTS else [*texts[:half], *texts[-half:]]
