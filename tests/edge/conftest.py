@@ -5,7 +5,7 @@ import asyncio
 import pytest
 import uvloop
 
-BOTH = ("test_http.py", "test_connection.py")
+BOTH = ("test_http.py", "test_connection.py", "test_serving.py")
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item):

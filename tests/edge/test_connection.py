@@ -15,7 +15,7 @@ from tests.edge.test_wire import GET, MALFORMED, POST
 
 from twospeed.dialects import Refusal
 from twospeed.edge.connection import Connection
-from twospeed.edge.http import Call, Head, Reply
+from twospeed.edge.http import Call, Reply
 from twospeed.edge.shared import Shared
 from twospeed.errors import Fault, Kind
 from twospeed.policy.listen import Listen
@@ -500,139 +500,6 @@ async def test_a_slow_reader_gets_everything():
         client.close()
 
 
-# Apps with bugs
-
-
-async def test_a_bug_is_answered_and_told(caplog):
-    """An exception in the app is a 500 for this client, one line for operators, and nothing for the others."""
-
-    async def serve(call: Call, reply: Reply) -> None:
-        if call.body == b"sk-secret":
-            raise KeyError(call.body)
-        await echo(call, reply)
-
-    app = Stage(serve)
-    async with listening(app) as server:
-        client = await Client.to(server)
-        await client.send(request(b"sk-secret"))
-        answer = await client.answer()
-        assert (answer.status, answer.body, answer.headers[b"connection"]) == (500, b"internal", b"close")
-        assert await client.closed()
-        other = await Client.to(server)
-        await other.send(request(b"fine"))
-        assert (await other.answer()).body == b"fine"
-        other.close()
-    assert len(caplog.records) == 1
-    assert "sk-secret" not in caplog.text
-
-
-async def test_a_bug_in_a_stream_cuts_it():
-    """After the status is spent the client sees a stream without its end, not a clean one."""
-
-    async def serve(call: Call, reply: Reply) -> None:
-        reply.start(200, TEXT)
-        await reply.write(b"first")
-        raise KeyError("bug")
-
-    async with listening(Stage(serve)) as server:
-        client = await Client.to(server)
-        await client.send(request())
-        answer = await client.answer()
-        assert (answer.body, answer.whole) == (b"first", False)
-        client = await Client.to(server)
-        await client.send(request(line=b"POST / HTTP/1.0"))
-        with pytest.raises(ConnectionResetError):
-            await client.rest()
-
-
-@pytest.mark.parametrize(
-    ("begin", "status"),
-    [(lambda reply: None, 500), (lambda reply: reply.start(200, TEXT), None)],
-    ids=["none", "begun"],
-)
-async def test_an_app_that_forgets_to_answer_is_noticed(begin, status):
-    """No answer is a 500, half an answer a cut."""
-
-    async def serve(call: Call, reply: Reply) -> None:
-        begin(reply)
-
-    async with listening(Stage(serve)) as server:
-        client = await Client.to(server)
-        await client.send(request())
-        if status:
-            assert (await client.answer()).status == status
-        assert await client.closed()
-
-
-async def test_a_fault_of_the_app_is_refused_in_its_own_words(caplog):
-    """A Fault is no bug: it is rendered and nothing is logged, from admit and from serve."""
-
-    def admit(head: Head) -> None:
-        if head.path == "/admit":
-            raise Fault(Kind.NOT_FOUND)
-
-    async def serve(call: Call, reply: Reply) -> None:
-        raise Fault(Kind.RATE_LIMITED)
-
-    app = Stage(serve, admit)
-    async with listening(app) as server:
-        client = await Client.to(server)
-        await client.send(request(line=b"GET /admit HTTP/1.1") + request())
-        assert [(await client.answer()).status for _ in range(2)] == [404, 429]
-    assert app.kinds == ["not_found", "rate_limited"]
-    assert caplog.records == []
-
-
-async def test_a_bug_in_admit_is_answered_and_told(caplog):
-    """The server lives on, the log shows no contents."""
-
-    def admit(head: Head) -> None:
-        raise KeyError(head.headers[b"authorization"])
-
-    async with listening(Stage(admit=admit)) as server:
-        client = await Client.to(server)
-        await client.send(request(b"", b"Authorization: Bearer sk-secret"))
-        assert (await client.answer()).status == 500
-        client.close()
-    assert len(caplog.records) == 1
-    assert "sk-secret" not in caplog.text
-
-
-async def test_a_stray_cancellation_is_a_bug_like_others():
-    """A task of the app's own that was cancelled does not look like a client that left."""
-
-    async def serve(call: Call, reply: Reply) -> None:
-        inner = asyncio.ensure_future(asyncio.sleep(PATIENCE))
-        inner.cancel()
-        await inner
-
-    app = Stage(serve)
-    async with listening(app) as server:
-        client = await Client.to(server)
-        await client.send(request())
-        assert (await client.answer()).status == 500
-        client.close()
-
-
-async def test_an_app_may_cut_its_answer():
-    """`abort` hangs up; the app goes on undisturbed and the connection is forgotten after it."""
-    ended = asyncio.Event()
-
-    async def serve(call: Call, reply: Reply) -> None:
-        reply.start(200, TEXT)
-        await reply.write(b"first")
-        reply.abort()
-        await asyncio.sleep(0.02)
-        ended.set()
-
-    async with listening(Stage(serve)) as server:
-        client = await Client.to(server)
-        await client.send(request())
-        assert not (await client.answer()).whole
-        await until(ended.is_set)
-        await until(lambda: not server.connections)
-
-
 # A second opinion
 
 
@@ -670,8 +537,8 @@ async def served(data: bytes, cuts: list[int]) -> list[tuple[str, str, bytes]]:
     for start, end in pairwise([0, *sorted(cuts), len(data)]):
         if data[start:end] and not connection.line.transport.is_closing():
             connection.data_received(data[start:end])
-        while connection.task:
-            await connection.task
+        while connection.serving.task:
+            await connection.serving.task
     return [(call.head.method, call.head.path, call.body) for call in app.calls]
 
 

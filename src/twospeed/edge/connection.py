@@ -8,7 +8,6 @@ up to a bound. Deadlines are instants that the server's sweep compares; nothing 
 """
 
 import asyncio
-import inspect
 from typing import cast
 
 from twospeed.dialects import Refusal
@@ -16,6 +15,7 @@ from twospeed.edge.app import Call, reported
 from twospeed.edge.body import ChunkedBody, SizedBody
 from twospeed.edge.line import NEVER, Line
 from twospeed.edge.reply import Reply
+from twospeed.edge.serving import Serving
 from twospeed.edge.shared import Shared
 from twospeed.edge.wire import Head
 from twospeed.errors import Fault, Kind
@@ -30,25 +30,22 @@ _NO_HEAD = Head("GET", "/", "", {}, keep_alive=False)  # stands in for a head th
 
 
 class Connection(asyncio.Protocol):
-    """One client connection. `deadline`: instant of the next `tick` that matters. `task`: serves its requests."""
+    """One client connection. `deadline`: instant of the next `tick` that matters."""
 
     __slots__ = (
         "_body",
         "_buffer",
-        "_busy",
         "_choked",
-        "_cut",
         "_discarded",
         "_head",
         "_head_begun",
         "_peer",
         "_phase",
         "_received_at",
-        "_reply",
         "_shared",
         "deadline",
         "line",
-        "task",
+        "serving",
     )
 
     def __init__(self, shared: Shared) -> None:
@@ -60,12 +57,8 @@ class Connection(asyncio.Protocol):
         self._head: Head | None = None  # of the body being read
         self._body: SizedBody | ChunkedBody | None = None
         self._received_at = 0.0
-        self._busy = False  # counted in flight
-        self._reply: Reply | None = None
         self._choked = False  # reading is paused
-        self._cut = False  # the task has been cancelled, once
         self._discarded = 0
-        self.task: asyncio.Task[None] | None = None
         self.deadline = NEVER
 
     # What the transport says
@@ -75,6 +68,7 @@ class Connection(asyncio.Protocol):
         shared = self._shared
         transport = cast(asyncio.Transport, transport)  # uvloop's has no base in common with asyncio's
         self.line = Line(transport, shared.loop, shared.listen.stall_timeout)
+        self.serving = Serving(shared, self.line, self._served)
         if len(shared.open) >= shared.listen.max_connections:
             self._turn_away_unheard()
             return
@@ -99,7 +93,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """A client that closes its side is gone, unless its answer is already written (R15)."""
-        if self._phase == _SERVING and self._reply is not None and not self._reply.done:
+        if self.serving.owes():
             self._leave()
         else:
             self.close()
@@ -112,12 +106,10 @@ class Connection(asyncio.Protocol):
         self.line.stall_deadline = self.deadline = NEVER
         self._buffer = b""
         self._head = self._body = None
-        if self.task is None:
-            self._release()
+        self.serving.leave()
+        if self.serving.task is None:
+            self.serving.release()
             self._shared.forget(self)
-        elif self._reply is not None and not self._reply.done:
-            self._reply.gone = True
-            self.cut()
 
     def pause_writing(self) -> None:
         """The client does not keep up."""
@@ -156,17 +148,6 @@ class Connection(asyncio.Protocol):
             self.close()
         elif self._phase in (_READING, _LINGERING):
             self.deadline = min(self.deadline, now + GRACE)
-
-    def cut(self) -> None:
-        """Cancel the task; a second call changes nothing, so that its clean-up is not disturbed."""
-        task, reply = self.task, self._reply
-        if task is None or reply is None or self._cut:
-            return
-        self._cut = True
-        task.cancel()
-        story = task.get_coro()
-        if inspect.iscoroutine(story) and inspect.getcoroutinestate(story) == inspect.CORO_CREATED:
-            self._served(reply)  # a task cancelled before its first step never gets to say so itself
 
     def close(self) -> None:
         """Close after what is written has left; a client that does not take it is cut off by the sweep."""
@@ -230,8 +211,7 @@ class Connection(asyncio.Protocol):
 
     def _begin_body(self, head: Head, now: float, first: bytes) -> bytes:
         listen = self._shared.listen
-        self._busy = True
-        self._shared.in_flight += 1
+        self.serving.occupy()
         self._phase = _BODY
         self.deadline = now + listen.body_timeout
         self._head = head
@@ -284,55 +264,12 @@ class Connection(asyncio.Protocol):
     # Serving
 
     def _deliver(self, call: Call) -> None:
-        shared = self._shared
-        if not self._busy:
-            self._busy = True
-            shared.in_flight += 1
         self._phase = _SERVING
         self.deadline = NEVER
-        self._reply = reply = Reply(self.line, call.head)
-        self.task = shared.loop.create_task(self._serve(call, reply))
-
-    def _release(self) -> None:
-        if self._busy:
-            self._busy = False
-            self._shared.in_flight -= 1
-
-    async def _serve(self, call: Call, reply: Reply) -> None:
-        try:
-            try:
-                await self._shared.app.serve(call, reply)
-            except Fault:
-                raise
-            except asyncio.CancelledError as cancelled:
-                if self.task is None or self.task.cancelling():
-                    self._say_draining(call.head, reply)
-                    raise
-                raise reported(cancelled) from cancelled
-            except Exception as bug:
-                raise reported(bug) from bug
-            if not reply.done:
-                raise reported(RuntimeError("serve() returned without an answer"))
-        except Fault as fault:
-            self._fail(call.head, reply, fault)
-        finally:
-            self._served(reply)
-
-    def _fail(self, head: Head, reply: Reply, fault: Fault) -> None:
-        if reply.started or self.line.stalled:
-            reply.abort()
-        elif not reply.gone:
-            reply.keep_alive = False
-            reply.send(*self._shared.app.refuse(head, fault))
-
-    def _say_draining(self, head: Head, reply: Reply) -> None:
-        if not reply.gone and not reply.started:
-            self._fail(head, reply, Fault(Kind.DRAINING, "The server is stopping."))
+        self.serving.begin(call)
 
     def _served(self, reply: Reply) -> None:
-        """The task is over, by return, by exception or by cancellation: what becomes of the connection?"""
-        self.task = None
-        self._release()
+        """A request is over: what becomes of the connection?"""
         if self.line.lost:
             self._shared.forget(self)
         elif not reply.done or reply.gone or self.line.stalled:
@@ -353,7 +290,7 @@ class Connection(asyncio.Protocol):
     # Answers of the engine's own
 
     def _refuse(self, head: Head | None, fault: Fault) -> None:
-        self._release()
+        self.serving.release()
         self._turn_away(head or _NO_HEAD, self._shared.app.refuse(head, fault))
 
     def _turn_away(self, head: Head, refusal: Refusal) -> None:
@@ -384,10 +321,8 @@ class Connection(asyncio.Protocol):
 
     def _leave(self) -> None:
         """The client is gone in the middle of a request."""
-        if self._reply is not None:
-            self._reply.gone = True
         self.line.abort()
-        self.cut()
+        self.serving.leave()
 
     def _finish(self) -> None:
         if self._buffer or self._choked:

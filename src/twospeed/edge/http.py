@@ -1,10 +1,10 @@
 """The HTTP/1.1 server engine: sockets in, whole requests to an App, answers out.
 
 It knows connections, deadlines, limits, back-pressure and clients that leave; it knows no path, no key and no error
-shape: those are the app's. `wire` and `body` read, `reply` and `line` write, `connection` holds one client; here is
+shape: those are the app's. `wire` and `body` read, `reply` and `line` write, `connection` holds one client, `serving` runs the app; here is
 the listener, the sweep over all connections' deadlines, and stopping.
 
-Tasks: each connection that serves has one (see `connection`); `close` awaits them all.
+Tasks: each request has one (see `serving`); `close` awaits them all.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import ssl
 
 from twospeed.edge.app import App, Call
 from twospeed.edge.connection import Connection
+from twospeed.edge.heap import keep_freed_memory
 from twospeed.edge.line import NEVER
 from twospeed.edge.reply import Reply
 from twospeed.edge.shared import Shared
@@ -43,12 +44,15 @@ class HttpServer:
     ) -> None:
         """Listen, on `sock` when given (bound, owned by the server from here on), else on the configured address.
 
+        Also tells the process's C heap to keep what bodies free (see `heap`).
+
         Args:
             tls: Serve HTTPS with this context.
             reuse_port: Share the port with other processes that ask for the same (SO_REUSEPORT).
 
         Raises: OSError when the address cannot be bound.
         """
+        keep_freed_memory()
         loop = asyncio.get_running_loop()
         shared = Shared(self._app, self._listen, loop)
         if sock is None:
@@ -133,9 +137,9 @@ class HttpServer:
         if shared is None:
             return
         self.stop_accepting()
-        tasks = [connection.task for connection in shared.open if connection.task]
+        tasks = [connection.serving.task for connection in shared.open if connection.serving.task]
         for connection in list(shared.open):
-            connection.cut()
+            connection.serving.cut()
         if tasks:
             await asyncio.wait(tasks)
         for connection in list(shared.open):
