@@ -1,0 +1,190 @@
+"""One connection to a provider: an asyncio protocol that carries one request at a time.
+
+No task and no callback of its own: `data_received` feeds the response and completes the one future that the
+exchange waits on. Reading stops while more than UNREAD_LIMIT bytes wait to be taken (R16). One timer serves all
+deadlines, those of waits and that of idleness: it is armed again only when it fires early or stands too late, so a
+request costs no timer.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+from twospeed.errors import Fault, Kind
+from twospeed.upstream.cause import cause
+from twospeed.upstream.response import Response
+
+UNREAD_LIMIT = 262_144  # bytes held in this process before reading stops
+JOIN_LIMIT = 16_384  # bytes of a body that is copied behind its head rather than written as a second piece
+_TICK = 0.001  # seconds; loops keep time in milliseconds, and an earlier timer would spin
+
+
+class Connection(asyncio.Protocol):
+    """A connection, made by a dial and owned by a pool.
+
+    `closed`: gone or going, of no further use. `asked`: a request was written and the connection not rested since.
+    `served`: requests that were answered completely.
+    """
+
+    __slots__ = (
+        "_deadline",
+        "_loop",
+        "_on_lost",
+        "_paused",
+        "_timer",
+        "_timer_at",
+        "_transport",
+        "_waiter",
+        "asked",
+        "closed",
+        "lost",
+        "response",
+        "served",
+    )
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.response = Response()
+        self.asked = False
+        self.closed = False
+        self.lost = False
+        self.served = 0
+        self._transport: asyncio.Transport | None = None
+        self._on_lost: Callable[[Connection], None] | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._paused = False
+        self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the loop; a connection that was given up while it was made is closed again."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are not registered as such
+        if self.closed:
+            self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the loop, once, when the connection is closed for whatever reason."""
+        self.closed = self.lost = True
+        self._end(cause(exc))
+        self.response.drop()
+        if self._on_lost is not None:
+            self._on_lost(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the loop with bytes off the wire."""
+        if not self.asked:
+            self.abort()  # whatever it is, nobody asked
+            return
+        response = self.response
+        response.feed(data)
+        if response.failure is not None or (response.complete and not response.reusable):
+            self.abort()
+        elif response.held > UNREAD_LIMIT and not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> None:
+        """Called by the loop when the peer has said its last."""
+        self.response.end()
+        self.abort()
+
+    def adopt(self, on_lost: Callable[["Connection"], None]) -> None:
+        """Name who hears, once, that the connection is gone."""
+        if self.lost:
+            on_lost(self)
+        else:
+            self._on_lost = on_lost
+
+    def ask(self, method: str, head: bytes, body: bytes) -> None:
+        """Write a request. Raises: Fault RESET, with nothing written, when the connection is closed."""
+        if self.closed or self._transport is None:
+            raise Fault(Kind.RESET, detail="the connection was closed before it was used")
+        self.response.begin(method)
+        self.asked = True
+        if len(body) > JOIN_LIMIT:
+            self._transport.writelines((head, body))
+        else:
+            self._transport.write(head + body)
+
+    def news(self, deadline: float) -> asyncio.Future[None]:
+        """Return what to await until something happens: bytes, the end, a failure.
+
+        It raises TimeoutError at `deadline`, an instant of loop.time(), the connection then being aborted. Whoever
+        is cancelled while awaiting it aborts the connection.
+        """
+        self._expect(deadline)
+        self._waiter = waiter = self._loop.create_future()
+        return waiter
+
+    def take(self) -> bytes:
+        """Return all body bytes that have come and let more come; there are some."""
+        if self._paused:
+            self._paused = False
+            if not self.closed and self._transport is not None:
+                self._transport.resume_reading()
+        return self.response.take()
+
+    def done(self) -> bool:
+        """Say whether nothing stands between this connection and another request."""
+        if self.closed or self._transport is None:
+            return False
+        if not self.asked:
+            return True
+        response = self.response
+        # An answer may come before its request was written out: what is still to be written would foul the next one.
+        return response.reusable and not response.parts and self._transport.get_write_buffer_size() == 0
+
+    def rest(self, until: float) -> None:
+        """Become idle; closes itself at `until`, or when anything comes."""
+        if self.asked:
+            self.served += 1
+            self.asked = False
+        self._expect(until)
+
+    def abort(self) -> None:
+        """Close at once; who waits is told. Without effect when closed."""
+        if self.closed:
+            return
+        self.closed = True
+        if self._transport is not None:
+            self._transport.abort()
+        else:
+            self.response.drop()
+        self._end("connection given up by this side")
+
+    def _end(self, why: str) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.response.lose(why)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _expect(self, deadline: float) -> None:
+        self._deadline = deadline
+        if self._timer is None or self._timer_at > deadline:
+            self._arm(deadline)
+
+    def _arm(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = when
+        self._timer = self._loop.call_at(when, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        waiting = self._waiter is not None and not self._waiter.done()
+        if self.asked and not waiting:
+            return  # nobody waits; the next wait arms it again
+        now = self._loop.time()
+        if now < self._deadline:
+            self._arm(max(self._deadline, now + _TICK))
+            return
+        if self._waiter is not None and waiting:
+            self._waiter.set_exception(TimeoutError())
+        self.abort()

@@ -1,0 +1,165 @@
+"""One connection, its deadlines and its back-pressure, on a transport that only remembers what it was told."""
+
+import asyncio
+
+import pytest
+from tests.wire import ok
+
+from twospeed.errors import Fault, Kind
+from twospeed.upstream.connection import JOIN_LIMIT, UNREAD_LIMIT, Connection
+
+BOTH_LOOPS = True
+FAR = 3_600.0
+
+
+class Line(asyncio.Transport):
+    """A transport without a network. `said`: what it was told to do, in order."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__()
+        self.connection = connection
+        self.said: list[str] = []
+        self.written: list[bytes] = []
+        self.unsent = 0
+        connection.connection_made(self)
+
+    def write(self, data) -> None:
+        self.written.append(bytes(data))
+
+    def writelines(self, list_of_data) -> None:
+        self.written.extend(list_of_data)
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
+    def pause_reading(self) -> None:
+        self.said.append("pause")
+
+    def resume_reading(self) -> None:
+        self.said.append("resume")
+
+    def abort(self) -> None:
+        self.said.append("abort")
+        asyncio.get_running_loop().call_soon(self.connection.connection_lost, None)
+
+
+def asked() -> tuple[Connection, Line]:
+    connection = Connection()
+    line = Line(connection)
+    connection.ask("POST", b"head", b"body")
+    return connection, line
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def test_request_is_one_write():
+    """Head and body leave together; a large body is not copied for that."""
+    connection, line = asked()
+    assert line.written == [b"headbody"]
+    connection.ask("POST", b"head", b"b" * (JOIN_LIMIT + 1))
+    assert line.written[1:] == [b"head", b"b" * (JOIN_LIMIT + 1)]
+
+
+async def test_deadline_passes_and_the_connection_is_gone():
+    """A wait ends at its deadline, and what comes later reaches nobody."""
+    connection, line = asked()
+    with pytest.raises(TimeoutError):
+        await connection.news(now() + 0.005)
+    assert (connection.closed, line.said) == (True, ["abort"])
+
+
+async def test_deadline_in_the_past_passes_at_once():
+    """A wait whose time is over does not begin."""
+    connection, _ = asked()
+    with pytest.raises(TimeoutError):
+        await connection.news(now() - 1.0)
+
+
+@pytest.mark.parametrize("earlier", [(0.01,), (FAR,), (0.01, FAR), (FAR, 0.01, FAR)])
+async def test_each_wait_has_its_own_deadline(earlier):
+    """One timer serves all waits: an earlier deadline ends no later wait, a later one delays no earlier wait."""
+    connection, _ = asked()
+    started = now()
+    for letter, deadline in zip((b"H", b"T", b"T"), earlier, strict=False):
+        asyncio.get_running_loop().call_soon(connection.data_received, letter)
+        await connection.news(started + deadline)
+    with pytest.raises(TimeoutError):
+        await connection.news(started + 0.03)
+    assert now() >= started + 0.03
+
+
+async def test_reading_stops_while_nobody_takes():
+    """A reader that lags stops the provider instead of filling our memory (R16)."""
+    connection, line = asked()
+    connection.data_received(b"HTTP/1.1 200 OK\r\ncontent-length: 9999999\r\n\r\n")
+    connection.data_received(b"x" * UNREAD_LIMIT)
+    connection.data_received(b"x")
+    assert line.said == ["pause"]
+    assert len(connection.take()) == UNREAD_LIMIT + 1
+    assert line.said == ["pause", "resume"]
+    connection.data_received(b"x")
+    assert line.said == ["pause", "resume"]
+
+
+async def test_many_small_pieces_count_for_what_they_cost():
+    """Single bytes in chunks of their own fill memory sooner than their number says."""
+    connection, line = asked()
+    connection.data_received(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+    connection.data_received(b"1\r\nx\r\n" * (UNREAD_LIMIT // 64))
+    assert line.said == ["pause"]
+
+
+async def test_bytes_nobody_asked_for_close_the_connection():
+    """An idle connection that speaks is dropped: the next request would get the wrong answer."""
+    connection = Connection()
+    line = Line(connection)
+    connection.rest(now() + FAR)
+    connection.data_received(ok())
+    assert (connection.closed, line.said) == (True, ["abort"])
+    with pytest.raises(Fault) as caught:
+        connection.ask("POST", b"head", b"body")
+    assert (caught.value.kind, line.written) == (Kind.RESET, [])
+
+
+async def test_connection_is_done_only_when_nothing_is_left_of_the_request():
+    """Another request may go out once the answer is whole, taken, and our own request left completely."""
+    connection, line = asked()
+    assert not connection.done()
+    connection.data_received(ok(b"hi"))
+    assert not connection.done()
+    connection.take()
+    assert connection.done()
+    line.unsent = 1
+    assert not connection.done()
+
+
+async def test_idle_connection_closes_itself():
+    """A connection that rests too long goes away without anybody looking after it."""
+    connection, _ = asked()
+    gone = asyncio.Event()
+    connection.adopt(lambda lost: gone.set())
+    connection.data_received(ok(b""))
+    connection.rest(now() + 0.005)
+    async with asyncio.timeout(10):
+        await gone.wait()
+    assert (connection.served, connection.closed) == (1, True)
+
+
+async def test_loss_before_adoption_is_told_too():
+    """A connection may break before anybody owns it; its place is free again all the same."""
+    connection = Connection()
+    Line(connection)
+    connection.connection_lost(ConnectionResetError(104, "Connection reset by peer"))
+    told: list[Connection] = []
+    connection.adopt(told.append)
+    assert told == [connection]
+
+
+async def test_connection_made_after_it_was_given_up_is_closed():
+    """A dial that was cancelled in its last moment leaves no connection behind."""
+    connection = Connection()
+    connection.abort()
+    assert Line(connection).said == ["abort"]
+    await asyncio.sleep(0)
