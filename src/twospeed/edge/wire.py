@@ -125,10 +125,9 @@ class HeadReader:
 
 def _check_line(raw: bytes, method: bytes, target: bytes) -> bool:
     """Return whether the version is 1.0."""
-    end = raw.find(b"\r\n")
-    version = raw[end - 9 : end]
-    http10 = version == b" HTTP/1.0"
-    if (version != b" HTTP/1.1" and not http10) or len(method) + len(target) + 10 != end:
+    end = len(method) + 1 + len(target)  # elsewhere if there is more than one space, or an empty line before
+    http10 = not raw.startswith(b" HTTP/1.1\r\n", end)
+    if http10 and not raw.startswith(b" HTTP/1.0\r\n", end):
         raise malformed("request line is not method, target and HTTP/1.1 with single spaces")
     plain = target[0] == _SLASH and b"#" not in target and method != b"CONNECT"
     if not plain and (target != b"*" or method != b"OPTIONS"):
