@@ -15,14 +15,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-from asks import invent
-from boosting import Floats, Forest, boost
 from scipy import sparse
 from scipy.optimize import minimize
 from scipy.sparse.linalg import cg
 
+from asks import invent
+from boosting import Floats, Forest, boost
 from twospeed.policy import marks
-from twospeed.policy.features import DENSE, Measures, measure
+from twospeed.policy.features import DENSE, measure
 from twospeed.policy.instruction import Ask, separate
 from twospeed.policy.learned import CLIP, NORM
 from twospeed.policy.stage import Stage, stage
@@ -32,10 +32,10 @@ BITS = {"words": 13, "code": 12}
 DENSE_SCALE, WORD_SCALE = 0.3, 3.0  # how loud dense features and words are before regularisation
 RIDGE = 6.0
 GAIN_RIDGE = 30.0
-CONSISTENCY = 2.0  # weight of the squared difference between two client formats of one item
+CONSISTENCY = 5.0  # weight of the squared difference between two client formats of one item
 TREES, DEPTH, RATE = 240, 4, 0.06
 TREE_SHARE = 0.5  # of the score; the rest is linear
-FAMILY_POWER = 0.5  # a family of n rows weighs n ** (1 - FAMILY_POWER)
+FAMILY_POWER = 0.35  # a family of n rows weighs n ** (1 - FAMILY_POWER)
 INVENTED, INVENTED_WEIGHT = 2_400, 1.0
 UNCLEAR_WEIGHT = 0.7  # of items marked ambiguous; their target is their family's mean, moved by their pass rates
 UNCLEAR_PULL = 0.7

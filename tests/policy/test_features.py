@@ -36,5 +36,5 @@ def test_unfenced_code_is_counted_as_code():
         ),
         Stage(),
     )
-    assert round(float(np.expm1(pasted.dense[DENSE.index("loose")]))) == 3
+    assert round(float(np.expm1(pasted.dense[DENSE.index("code_brace")]))) == 1
     assert len(pasted.words) == 11

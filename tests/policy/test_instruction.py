@@ -5,7 +5,7 @@ import json
 import msgspec
 import pytest
 
-from twospeed.policy.instruction import CODE_CHARS, TEXT_CHARS, divide, looks_like_prose, separate
+from twospeed.policy.instruction import CODE_CHARS, TEXT_CHARS, separate
 from twospeed.types import Conversation, Message
 
 ASKED = "Make the parser accept trailing commas in argument lists and keep the old error for a leading one."
@@ -24,6 +24,11 @@ CLIENTS = {
     "tagged ask and environment": f"<task>\n{ASKED}\n</task>\n\n<environment_details>\n# Open Tabs\nsrc/step.py\nsrc/a.py\nsrc/b.py\n</environment_details>",
     "tagged file and ask": f'<file path="src/step.py">\n{FILE}\n</file>\n<query>\n{ASKED}\n</query>',
     "inline edit": f"File: src/step.py\n```\n{FILE}\n```\n\nInstruction: {ASKED}",
+    "tagged after attachments": f"<attachments>\n<file>\nExcerpt:\n```js\n{FILE}\n```\n</file>\n</attachments>\n<context>\nThe current date is November 2.\n</context>\n<request>\n{ASKED}\n</request>",
+    "terminal first": f"$ npm test\n\n> app test\n> jest\n\n$ git status\nOn branch main\n\n{ASKED}",
+    "named file after": f"{ASKED}\n\nContents of lib/net/socket.c:\n```c\n{FILE}\n```",
+    "named file before": f"Here is the file `src/x.ts`:\n\n```ts\n{FILE}\n```\n\n{ASKED}",
+    "standing orders after": f"<issue>\n{ASKED}\n</issue>\n\n<rules>\nYou MUST run the tests. NEVER commit.\nYou SHOULD think step by step.\n</rules>",
     "reminder part": [
         {
             "type": "text",
@@ -76,14 +81,8 @@ def test_reading_is_bounded():
     assert len(ask.code) <= CODE_CHARS
 
 
-def test_listings_are_no_prose():
-    """Paths and key-value lines are context, sentences are not."""
-    assert looks_like_prose("Please make the build faster than it is today.\nIt takes an hour on my machine.")
-    assert not looks_like_prose("src/a.py\nsrc/b.py\nsrc/c.py\nsrc/d.py")
-
-
-def test_label_before_code_is_no_instruction():
-    """A word such as `Selected:` above a block says nothing."""
-    division = divide("Selected:\n```\nx = 1\n```\n\nInstruction: Rename the variable to something better.")
-    assert division.prose == ["Rename the variable to something better."]
-    assert division.brought == ["x = 1"]
+def test_a_line_that_names_a_file_may_be_all_that_is_asked():
+    """With nothing else said, the line above a block is the instruction."""
+    ask = separate(conversation("Fix the bug in src/a.py:\n```python\nx = (1\n```"))
+    assert "Fix the bug" in ask.text
+    assert ask.code == "x = (1"

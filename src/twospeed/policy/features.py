@@ -82,9 +82,8 @@ _KEYWORDS: dict[str, str] = {
 }
 
 EXTRAS = (
-    *("text_words", "long_words", "text_lines", "loose", "code_words", "code_lines", "indent", "indent_most"),
-    *("indent_steps", "unbalanced", "fenced"),
-    *("steps", "reads", "edits", "runs", "failures", "failed_before", "repeats", "working"),
+    *("text_words", "long_words", "code_words", "indent", "indent_most", "indent_steps", "unbalanced"),
+    *("steps", "edits", "runs", "failures", "failed_before", "repeats", "working"),
     *_KEYWORDS,
 )
 DENSE = (*(f"text_{name}" for name in _KINDS), *(f"code_{name}" for name in _KINDS), *EXTRAS)
@@ -123,11 +122,10 @@ class Measures(NamedTuple):
 
 def measure(ask: Ask, stage: Stage) -> Measures:
     """Measure one request."""
-    text, loose = ask.text.encode("utf-8", "replace")[:TEXT_BYTES], 0
+    text = ask.text.encode("utf-8", "replace")[:TEXT_BYTES]
     code = ask.code.encode("utf-8", "replace")[:CODE_BYTES]
-    fenced = bool(code)
     if b"\n" in text:
-        text, moved, loose = sort_lines(text)
+        text, moved = sort_lines(text)
         code = (moved + code)[:CODE_BYTES]
     raw = b"%b\n%b\n" % (text, code)
     split = len(text) + 1
@@ -142,8 +140,8 @@ def measure(ask: Ask, stage: Stage) -> Measures:
     dense[:N_KINDS] = said
     dense[N_KINDS : 2 * N_KINDS] = counts
     dense[2 * N_KINDS : -_KEYWORD_COUNT] = (
-        *(len(words), long_words, said[_NEWLINE], loose, len(code_words), counts[_NEWLINE]),
-        *(*_indents(code), _unbalanced(counts.tolist()), fenced, *_of_stage(stage)),
+        *(len(words), long_words, len(code_words), *_indents(code), _unbalanced(counts.tolist())),
+        *_of_stage(stage),
     )
     dense[-_KEYWORD_COUNT:] = np.bincount(_KEYWORD_OF[hashes[first:] >> _SLOT], minlength=_KEYWORD_COUNT + 1)[1:]
     np.log1p(dense, out=dense)
@@ -192,24 +190,34 @@ def _unbalanced(counts: list[int]) -> int:
     return sum(abs(counts[at] - counts[at + 1]) for at in _OPENERS)
 
 
-def sort_lines(text: bytes) -> tuple[bytes, bytes, int]:
+def sort_lines(text: bytes) -> tuple[bytes, bytes]:
     """Tell code pasted between sentences from the sentences.
 
-    Returns: The sentences, the lines of code, and how many of those there are.
+    Returns: The sentences and the lines of code.
     """
     lines = text.split(b"\n")
     looks = [_look(line) for line in lines]
     code = [at for at, look in enumerate(looks) if look == _CODE]
     if not code:
-        return text, b"", 0
+        return text, b""
     if len(code) >= 3:
-        first = code[0] - 1 if code[0] and looks[code[0] - 1] == _UNCLEAR else code[0]
-        stretch = looks[first : code[-1] + 1]
-        if 5 * stretch.count(_SENTENCE) <= len(stretch) - stretch.count(_EMPTY):
-            looks[first : code[-1] + 1] = [_CODE] * len(stretch)
+        _join(lines, looks, code[0], code[-1] + 1)
     moved = [line for line, look in zip(lines, looks, strict=True) if look == _CODE]
     kept = [line for line, look in zip(lines, looks, strict=True) if look != _CODE]
-    return b"\n".join(kept), b"\n".join(moved) + b"\n", len(moved)
+    return b"\n".join(kept), b"\n".join(moved) + b"\n"
+
+
+def _join(lines: list[bytes], looks: list[int], first: int, end: int) -> None:
+    """Take what stands between and around lines of code for code too, unless it reads like sentences."""
+    if first and looks[first - 1] == _UNCLEAR:
+        first -= 1
+    while end < len(lines) and looks[end] == _UNCLEAR and lines[end][:2].isspace():
+        end += 1
+    stretch = looks[first:end]
+    whole = 4 * stretch.count(_SENTENCE) <= len(stretch) - stretch.count(_EMPTY)
+    for at in range(first, end):
+        if whole or (looks[at] == _UNCLEAR and lines[at][:3].isspace()):
+            looks[at] = _CODE
 
 
 _EMPTY, _UNCLEAR, _SENTENCE, _CODE = range(4)
@@ -232,11 +240,11 @@ def _look(line: bytes) -> int:
         return _CODE
     if (indent >= 3 and symbols * 9 > ink) or (not indent and first in b"+-@"):
         return _CODE
-    return _SENTENCE if ink >= 25 and symbols * 12 < ink and indent < 4 else _UNCLEAR
+    return _SENTENCE if ink >= 25 and symbols * 12 < ink and indent < 4 and first not in b"#/" else _UNCLEAR
 
 
 def _of_stage(stage: Stage) -> tuple[int, ...]:
     return (
-        *(stage.steps, stage.reads, stage.edits, stage.runs, stage.failures, stage.failed_before, stage.repeats),
+        *(stage.steps, stage.edits, stage.runs, stage.failures, stage.failed_before, stage.repeats),
         int(stage.waiting and stage.steps > 0),
     )

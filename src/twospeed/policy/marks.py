@@ -21,6 +21,11 @@ OPENING_CHARS = 1_000  # of a system text, where it says what it is for
 
 _IMAGE_TYPES = frozenset(("image", "image_url", "input_image"))
 _SIDE_WORDS = ("title", "headline", "summar", "commit message", "branch name", "file name", "filename", "session name")
+_SIDE = re.compile(
+    r"\b(?:generat|creat|writ|produc|output|suggest|extract|provid|giv|mak)\w*\b[^.\n]{0,60}\b(?:titles?|headlines?|summary|"
+    r"commit messages?|(?:branch|file|session|thread) ?names?)\b|\b(?:title|headline|summary) (?:generator|writer|only)\b"
+    r"|\bsummari[sz]\w*\b[^.\n]{0,40}\b(?:conversation|chat|session|thread|messages?|diff|changes|discussion|transcript)\b"
+)
 _CHANGE = re.compile(
     r"commit messages?|branch names?|release notes?|change ?log entr|(?:pull request|pr) (?:title|description)"
 )
@@ -66,11 +71,13 @@ def side_call(conversation: Conversation, system: str, text: str) -> bool:
     if conversation.tools or conversation.body_bytes > SIDE_BYTES or len(conversation.messages) > 6:
         return False
     brief = conversation.wants_schema or 0 < (conversation.max_tokens or 0) <= SIDE_TOKENS
-    opening = system[:OPENING_CHARS]
-    if (brief or len(system) < SIDE_CHARS) and any(word in opening for word in _SIDE_WORDS):
-        return True
-    said = text[:300].lower() if brief else ""
-    return any(word in said for word in _SIDE_WORDS)
+    if brief or len(system) < SIDE_CHARS:
+        return _names_itself(system[:OPENING_CHARS]) or (bool(brief) and _names_itself(text[:300].lower()))
+    return False
+
+
+def _names_itself(text: str) -> bool:
+    return any(word in text for word in _SIDE_WORDS) and _SIDE.search(text) is not None
 
 
 def fills_cursor(text: str, code: str) -> bool:
@@ -121,7 +128,7 @@ def read_only_agent(tools: Sequence[str], system: str) -> bool:
     Args:
         system: Ends of the system text, lower case.
     """
-    if len(tools) < 2 or "agent" not in system and "specialist" not in system:
+    if len(tools) < 2 or ("agent" not in system and "specialist" not in system):
         return False
     return _SUB_AGENT.search(system[:OPENING_CHARS]) is not None and all(map(_only_looks, tools))
 
