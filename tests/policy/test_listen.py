@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from twospeed.policy.listen import Admin, Listen
+from twospeed.shape import description
 
 
 def test_defaults_are_the_documented_limits():
