@@ -1,6 +1,8 @@
 """One connection, its deadlines and its back-pressure, on a transport that only remembers what it was told."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from tests.wire import ok
@@ -41,6 +43,16 @@ class Line(asyncio.Transport):
     def abort(self) -> None:
         self.said.append("abort")
         asyncio.get_running_loop().call_soon(self.connection.connection_lost, None)
+
+
+@pytest.fixture(autouse=True)
+async def loop_errors() -> AsyncIterator[None]:
+    """No callback may fail unheard."""
+    errors: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: errors.append(context))
+    yield
+    await asyncio.sleep(0)
+    assert errors == []
 
 
 def asked() -> tuple[Connection, Line]:

@@ -44,7 +44,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self.response = Response()
+        self.response: Response  # from connection_made on
         self.asked = False
         self.closed = False
         self.lost = False
@@ -59,6 +59,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop; a connection that was given up while it was made is closed again."""
+        self.response = Response()
         self._transport = cast(asyncio.Transport, transport)  # uvloop's are not registered as such
         if self.closed:
             self._transport.abort()
@@ -150,9 +151,7 @@ class Connection(asyncio.Protocol):
         self.closed = True
         if self._transport is not None:
             self._transport.abort()
-        else:
-            self.response.drop()
-        self._end("connection given up by this side")
+            self._end("connection given up by this side")
 
     def _end(self, why: str) -> None:
         if self._timer is not None:
