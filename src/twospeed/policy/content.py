@@ -14,8 +14,9 @@ EDGE_BYTES = 6_144  # of longer ones, this much of the head and of the tail
 AFTER_BYTES = 1_536  # and this much behind the block in which the head ends
 SEARCHED_BYTES = 262_144  # of what is left out, this much is searched for fences
 MAX_TEXTS = 6
+MAX_FENCES = 400
 
-_FENCE = b"\\n```"  # at the start of a line, as it stands in JSON; behind a backslash it is no line break
+_FENCE = b"\\n```"
 _STRING = msgspec.json.Decoder(str)
 
 
@@ -92,16 +93,24 @@ def string_of(raw: msgspec.Raw, whole: int = WHOLE_BYTES, edge: int = EDGE_BYTES
     tail_at = tail_at if tail_at >= 0 else len(inside) - edge
     head, tail = _cut(inside[:edge]), _decoded(inside[tail_at:])
     left_out = inside[edge:tail_at][-SEARCHED_BYTES:]
+    fences = _fences(left_out)
     opened = (head.count("\n```") + head.startswith("```")) % 2
-    reopened = (opened + left_out.count(_FENCE) - left_out.count(b"\\" + _FENCE)) % 2
-    if opened:
-        close = left_out.find(_FENCE)
-        while close > 0 and left_out[close - 1 : close] == b"\\":
-            close = left_out.find(_FENCE, close + 1)
-        if close >= 0:
-            after = _cut(left_out[close : close + AFTER_BYTES])
-            head, opened = head + after, (opened + after.count("\n```")) % 2
+    reopened = (opened + len(fences)) % 2
+    if opened and fences:
+        after = _cut(left_out[fences[0] : fences[0] + AFTER_BYTES])
+        head, opened = head + after, (opened + after.count("\n```")) % 2
     return head + ("\n```\n" if opened != reopened else "\n") + tail
+
+
+def _fences(piece: bytes) -> list[int]:
+    """Return the offsets of fences that open a line, in JSON as it stands: behind a backslash it is no line break."""
+    found: list[int] = []
+    at = piece.find(_FENCE)
+    while at >= 0 and len(found) < MAX_FENCES:
+        if piece[at - 1 : at] != b"\\":
+            found.append(at)
+        at = piece.find(_FENCE, at + 5)
+    return found
 
 
 def _cut(piece: bytes) -> str:

@@ -50,7 +50,6 @@ _KINDS: dict[str, bytes] = {
 }
 _NUMBER = {name: number for number, name in enumerate(_KINDS)}
 N_KINDS = len(_KINDS)
-_NEWLINE = _NUMBER["newline"]
 
 
 def _table() -> bytes:
@@ -62,6 +61,7 @@ def _table() -> bytes:
 
 
 KIND = _table()
+_KIND_IN_CODE = bytes(number + N_KINDS for number in KIND)
 LOWERED = bytes(range(256)).lower()
 _WORDY = bytes(1 if KIND[byte] <= _NUMBER["wide"] else 0 for byte in range(256))
 _SYMBOLS = b"_;()[]{}=<>+-*/%#@&|^~$\\"
@@ -129,20 +129,16 @@ def measure(ask: Ask, stage: Stage) -> Measures:
         code = (moved + code)[:CODE_BYTES]
     raw = b"%b\n%b\n" % (text, code)
     split = len(text) + 1
-    kind = np.frombuffer(raw.translate(KIND), np.uint8)
+    kind = np.frombuffer(raw[:split].translate(KIND) + raw[split:].translate(_KIND_IN_CODE), np.uint8)
     starts, stops, hashes = hash_words(raw)
     first = int(starts.searchsorted(split))
     words, code_words = hashes[:first], hashes[first:]
-    counts = np.bincount(kind[split:], minlength=N_KINDS)
-    said = np.bincount(kind[:split], minlength=N_KINDS)
+    counts = np.bincount(kind, minlength=2 * N_KINDS)
     long_words = np.count_nonzero(stops[:first] - starts[:first] >= LONG_WORD)
     dense = np.empty(len(DENSE), np.float32)
-    dense[:N_KINDS] = said
-    dense[N_KINDS : 2 * N_KINDS] = counts
-    dense[2 * N_KINDS : -_KEYWORD_COUNT] = (
-        *(len(words), long_words, len(code_words), *_indents(code), _unbalanced(counts.tolist())),
-        *_of_stage(stage),
-    )
+    dense[: 2 * N_KINDS] = counts
+    shape = (len(words), long_words, len(code_words), *_indents(code), _unbalanced(counts[N_KINDS:].tolist()))
+    dense[2 * N_KINDS : -_KEYWORD_COUNT] = shape + _of_stage(stage)
     dense[-_KEYWORD_COUNT:] = np.bincount(_KEYWORD_OF[hashes[first:] >> _SLOT], minlength=_KEYWORD_COUNT + 1)[1:]
     np.log1p(dense, out=dense)
     return Measures(dense, words, code_words)

@@ -21,6 +21,9 @@ NORM = 20.0  # keeps short texts from getting the loudest words
 CLIP = 3.0  # dense features count at most this many standard deviations
 
 
+_HIGH, _LOW = np.float32(CLIP), np.float32(-CLIP)
+
+
 class Unreadable(ValueError):
     """A weights file that is not for this version of the features."""
 
@@ -42,7 +45,8 @@ class Learned:
     def __init__(self, arrays: dict[str, NDArray[np.float32]]) -> None:
         if tuple(str(n) for n in arrays["names"]) != DENSE:
             raise Unreadable("the weights file was trained on other features than this version has")
-        self.mean, self.rate = arrays["mean"], (1.0 / arrays["scale"]).astype(np.float32)
+        self.rate = (1.0 / arrays["scale"]).astype(np.float32)
+        self.centre = arrays["mean"] * self.rate
         self.dense, self.bias = arrays["dense"], arrays["bias"]
         self.words, self.code = _Table(arrays["words"]), _Table(arrays["code"])
         self.feature = arrays["feature"].astype(np.intp).T.ravel()
@@ -60,8 +64,14 @@ class Learned:
     def score(self, measures: Measures) -> tuple[float, float]:
         """Return P(deep) in 0..1 and the expected gain in -1..1."""
         dense = measures.dense
-        scaled = ((dense - self.mean) * self.rate).clip(-CLIP, CLIP)
-        total = scaled @ self.dense + self.bias + self.words.sum(measures.words) + self.code.sum(measures.code_words)
+        scaled = dense * self.rate
+        scaled -= self.centre
+        np.minimum(scaled, _HIGH, out=scaled)
+        np.maximum(scaled, _LOW, out=scaled)
+        total = scaled.dot(self.dense)
+        total += self.bias
+        self.words.add(measures.words, total)
+        self.code.add(measures.code_words, total)
         deep, raw_gain = total.tolist()
         deep = self.slope * (deep + self._trees(dense)) + self.offset
         chance = 1.0 / (1.0 + exp(-max(-30.0, min(30.0, deep))))
@@ -69,10 +79,10 @@ class Learned:
         return chance, max(-1.0, min(1.0, offset + by_chance * chance + by_gain * raw_gain))
 
     def _trees(self, dense: NDArray[np.float32]) -> float:
-        answers = (dense[self.feature] > self.threshold).reshape(self.shape)
-        leaves = (self.bits @ answers).astype(np.intp)
+        answers = (dense.take(self.feature) > self.threshold).reshape(self.shape)
+        leaves = self.bits.dot(answers).astype(np.intp)
         leaves += self.first_leaf
-        return float(self.leaf[leaves].sum())
+        return float(np.add.reduce(self.leaf.take(leaves)))
 
 
 class _Table:
@@ -82,11 +92,11 @@ class _Table:
         self.weights = weights
         self.shift = np.uint64(65 - len(weights).bit_length())
 
-    def sum(self, hashes: NDArray[np.uint64]) -> NDArray[np.float32]:
-        """Return the weights of all words together, damped for long texts."""
-        rows = self.weights.take((hashes >> self.shift).view(np.int64), axis=0)
-        total: NDArray[np.float32] = rows.sum(axis=0) * (len(hashes) + NORM) ** -0.5
-        return total
+    def add(self, hashes: NDArray[np.uint64], total: NDArray[np.float32]) -> None:
+        """Add the weights of all words together, damped for long texts, to `total`."""
+        if len(hashes):
+            rows = self.weights.take((hashes >> self.shift).view(np.int64), axis=0)
+            total += np.add.reduce(rows, axis=0) * np.float32((len(hashes) + NORM) ** -0.5)
 
 
 def load(path: Path | None = None) -> Learned:

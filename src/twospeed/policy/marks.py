@@ -107,8 +107,11 @@ def plan_mode(conversation: Conversation, system: str) -> bool:
     """
     if _plans_now(system):
         return True
-    last = next((m for m in reversed(conversation.messages) if m.role == "user"), None)
-    return last is not None and _plans_now(_ends(last.content))
+    for message in reversed(conversation.messages):
+        if message.role == "user":
+            ends = _raw_ends(message.content).lower()
+            return b"plan" in ends and _plans_now(_readable(ends))
+    return False
 
 
 def _plans_now(text: str) -> bool:
@@ -139,9 +142,13 @@ def _only_looks(tool: str) -> bool:
 
 
 def _ends(raw: msgspec.Raw) -> str:
-    if is_blank(raw):
-        return ""
+    return "" if is_blank(raw) else _readable(_raw_ends(raw).lower())
+
+
+def _raw_ends(raw: msgspec.Raw) -> bytes:
     view = memoryview(raw)
-    short = len(view) <= 2 * LOOK_BYTES
-    ends = bytes(view) if short else bytes(view[:LOOK_BYTES]) + b" " + bytes(view[-LOOK_BYTES:])
-    return ends.lower().decode("utf-8", "replace").replace("\\n", "\n")
+    return bytes(view) if len(view) <= 2 * LOOK_BYTES else bytes(view[:LOOK_BYTES]) + b" " + bytes(view[-LOOK_BYTES:])
+
+
+def _readable(piece: bytes) -> str:
+    return piece.decode("utf-8", "replace").replace("\\n", "\n")
