@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# openai (Python SDK): plain, streamed, streamed with a tool call and its answer, models.
+. "$(dirname "$0")/setup.sh"
+python_packages openai==3.54.0
+python - <<'PY' || failed "see above"
+import json
+import openai
+
+client = openai.OpenAI()
+ask = [{"role": "user", "content": "reverse a string in python"}]
+plain = client.chat.completions.create(model="auto", messages=ask)
+assert plain.choices[0].finish_reason == "stop" and plain.usage.total_tokens > 0
+text = "".join(c.choices[0].delta.content or "" for c in client.chat.completions.create(model="auto", messages=ask, stream=True))
+assert text
+tools = [{"type": "function", "function": {"name": "read_file", "parameters": {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}}}]
+with client.chat.completions.stream(model="auto", messages=ask, tools=tools) as stream:
+    call = stream.get_final_completion().choices[0].message.tool_calls[0]
+assert json.loads(call.function.arguments)["path"]
+turn = [*ask, {"role": "assistant", "tool_calls": [call.model_dump()]}, {"role": "tool", "tool_call_id": call.id, "content": "def f(): ..."}]
+assert client.chat.completions.create(model="auto", messages=turn, tools=tools).choices[0].message.content
+assert "auto" in [model.id for model in client.models.list()]
+raw = client.chat.completions.with_raw_response.create(model="auto", messages=ask)
+assert raw.headers["x-twospeed-tier"] in ("fast", "deep")
+try:
+    client.with_options(max_retries=0).chat.completions.create(model="auto", messages=[])
+except openai.BadRequestError as error:
+    assert "messages" in str(error)
+print("openai", openai.__version__)
+PY
+ok "plain, streamed, tool call and result, models, error"
