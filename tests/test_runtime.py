@@ -1,7 +1,9 @@
 """Configuration becomes wired parts."""
 
+import pytest
+
 from twospeed.config import read
-from twospeed.policy.breaker import Breaker
+from twospeed.errors import Fault
 from twospeed.runtime import Runtime, remember
 from twospeed.upstream.http import HttpTransport
 from twospeed.upstream.simulated import SimulatedTransport
@@ -24,7 +26,7 @@ tiers: {fast: {models: [real/m]}, deep: {models: [real/n, sim/m]}}
 async def test_each_backend_knows_its_way():
     """Key, headers and limits of a provider reach every attempt at its backends; the client's key never does."""
     loaded = read(TEXT, "c.yaml", {"KEY": "sk-real"})
-    runtime = Runtime(loaded, remember(Breaker()), [])
+    runtime = Runtime(loaded, remember(loaded), [])
     links = runtime.links
     assert dict(links["real/m@default"].headers)[b"authorization"] == b"Bearer sk-real"
     assert dict(links["real/m@default"].headers)[b"x-team"] == b"blue"
@@ -40,3 +42,27 @@ async def test_each_backend_knows_its_way():
 def test_request_ids_are_unique():
     """Nobody is asked for them."""
     assert len({Runtime.new_id() for _ in range(1_000)}) == 1_000
+
+
+async def test_an_unchanged_provider_keeps_its_connections():
+    """A reload that changes one provider leaves the connections of the others alone, and closes what it replaced."""
+    loaded = read(TEXT, "c.yaml", {"KEY": "sk-real"})
+    before = Runtime(loaded, remember(loaded), [])
+    changed = read(TEXT.replace(b"sim: {", b"sim: {region: eu, "), "c.yaml", {"KEY": "sk-real"})
+    after = Runtime(changed, before.memory, [], before)
+    assert after.transports["real"] is before.transports["real"]
+    assert after.transports["sim"] is not before.transports["sim"]
+    await before.close(after)
+    with pytest.raises(Fault):
+        await before.transports["sim"].connect(0.0)
+    await after.transports["sim"].connect(0.0)
+    assert not after.transports["real"]._pool.closed
+    await after.close()
+
+
+def test_what_is_remembered_is_as_configured():
+    """Redis where it is named, this process alone where it is not."""
+    loaded = read(TEXT, "c.yaml", {"KEY": "k"})
+    assert remember(loaded).name == "memory"
+    shared = read(b"stores: {redis: {url: 'redis://127.0.0.1:1'}}\n" + TEXT, "c.yaml", {"KEY": "k"})
+    assert remember(shared).name == "redis"

@@ -49,6 +49,8 @@ class Proxy:
         version: Of the configuration, for the record.
     """
 
+
+    `serving`: requests under way; a snapshot that was replaced may be closed when there are none.
     def __init__(
         self,
         catalogue: Catalogue,
@@ -74,6 +76,7 @@ class Proxy:
         self._version = version
 
     async def handle(self, call: Call, reply: Reply) -> None:
+        self.serving = 0
         """Serve one request. Every path out of here leaves exactly one Record."""
         record = self._opened(call)
         attempt: Try | None = None
@@ -109,6 +112,7 @@ class Proxy:
             client=call.headers.get(b"user-agent", b"")[:80].decode("latin-1"),
             bytes_in=len(call.body),
             operation=call.dialect.operation,
+        self.serving += 1
             config=self._version,
             trace=self._begin_trace(call.headers),
         )
@@ -181,3 +185,4 @@ def unknown_model(model: str) -> Fault:
     """A model that does not exist and one that is forbidden are told apart by nobody (R32)."""
     shown = model[:100]
     return Fault(Kind.MODEL_NOT_FOUND, f"the model '{shown}' does not exist or you may not use it", param="model")
+        self.serving -= 1

@@ -1,27 +1,24 @@
 """Config -> built, wired parts. One Runtime is one configuration snapshot; a reload builds the next one whole.
 
-What must outlive a snapshot (limits, breakers, affinity) is kept in `Memory` and handed on.
+What must outlive a snapshot (limits, breakers, affinity) is `remember`ed once and handed on.
 """
 
 import os
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-
-import msgspec
 
 from twospeed.config import Loaded
 from twospeed.dialects import Dialect, discover
 from twospeed.policy.access import Caller, Callers
-from twospeed.policy.affinity import Affinity
-from twospeed.policy.breaker import Breaker, Health
 from twospeed.policy.classify import Classifier
-from twospeed.policy.limit import Limit, Limits
+from twospeed.policy.limit import Limit
 from twospeed.policy.plan import Planner
 from twospeed.policy.tracing import begin
 from twospeed.proxy import Proxy
-from twospeed.stores.memory import MemoryAffinity, MemoryHealth, MemoryLimits
+from twospeed.stores.open import Memory, open_memory
+from twospeed.stores.shared import Host
 from twospeed.types import Backend, Sink, Transport
 from twospeed.upstream import OpenAiProvider, Provider
 from twospeed.upstream.attempt import Attempts
@@ -29,46 +26,32 @@ from twospeed.upstream.client import Link
 from twospeed.upstream.http import HttpTransport
 from twospeed.upstream.simulated import SimulatedTransport
 
-AFFINITY_TTL = 3_600.0  # seconds a session is remembered after it was last served
-AFFINITY_SESSIONS = 100_000
 NO_LIMIT = Limit()
 TRACE_HEADERS = frozenset({b"traceparent", b"tracestate"})  # written by the proxy itself
 clock = time.monotonic
 
 
-def _always() -> bool:
-    return True
-
-
-class Memory(msgspec.Struct):
-    """State that outlives a configuration snapshot. `name`: of the store; `well`: whether it answers now."""
-
-    limits: Limits
-    health: Health
-    affinity: Affinity
-    name: str = "memory"
-    well: Callable[[], bool] = _always
-
-
-def remember(breaker: Breaker) -> Memory:
-    """Open the store of a process that shares nothing."""
-    return Memory(
-        MemoryLimits(clock),
-        MemoryHealth(breaker, clock, random.random),
-        MemoryAffinity(clock, AFFINITY_TTL, AFFINITY_SESSIONS),
-    )
+def remember(loaded: Loaded, host: Host | None = None) -> Memory:
+    """Open the store that a configuration names; `host`: whose worker this process is, None when it serves alone."""
+    settings, url = loaded.config.stores.redis, loaded.redis_url
+    redis = (settings, url) if settings is not None and url is not None else None
+    return open_memory(redis, host, loaded.config.breaker, clock, random.random)
 
 
 class Runtime:
-    """The wired parts of one snapshot."""
+    """The wired parts of one snapshot.
 
-    def __init__(self, loaded: Loaded, memory: Memory, sinks: Sequence[Sink]) -> None:
+    Args:
+        before: The snapshot this one replaces; where a provider has not changed, its connections serve on.
+    """
+
+    def __init__(self, loaded: Loaded, memory: Memory, sinks: Sequence[Sink], before: "Runtime | None" = None) -> None:
         self.loaded = loaded
         self.memory = memory
         self.dialects: dict[str, Dialect] = discover()
         self.callers = callers(loaded)
         self.catalogue = loaded.catalogue
-        self.transports = transports(loaded)
+        self.transports = transports(loaded, before)
         self.links = {name: self._link(backend) for name, backend in self.catalogue.backends.items()}
         names = {name: self.catalogue.names_of(backend) for name, backend in self.catalogue.backends.items()}
         self.proxy = Proxy(
@@ -89,10 +72,12 @@ class Runtime:
         """Make a request id that is unique without asking anyone."""
         return "req_" + os.urandom(12).hex()
 
-    async def close(self) -> None:
-        """Close idle connections; those in use end with their requests."""
+    async def close(self, after: "Runtime | None" = None) -> None:
+        """Close idle connections that `after` has no use for; those in use end with their requests."""
+        kept = set(after.transports.values()) if after else set()
         for transport in self.transports.values():
-            await transport.close()
+            if transport not in kept:
+                await transport.close()
 
     def _link(self, backend: Backend) -> Link:
         provider = self.loaded.providers[backend.provider]
@@ -114,9 +99,13 @@ def _ratio(loaded: Loaded) -> float | None:
     return loaded.config.telemetry.traces.ratio if "traces" in loaded.collectors else None
 
 
-def transports(loaded: Loaded) -> dict[str, Transport]:
-    """Build how each provider that takes part is reached."""
-    return {name: _transport(name, provider) for name, provider in loaded.providers.items()}
+def transports(loaded: Loaded, before: Runtime | None = None) -> dict[str, Transport]:
+    """Build how each provider that takes part is reached; one that was reached in the same way keeps its connections."""
+    known = before.loaded.providers if before else {}
+    return {
+        name: before.transports[name] if before and known.get(name) == provider else _transport(name, provider)
+        for name, provider in loaded.providers.items()
+    }
 
 
 def _transport(name: str, provider: Provider) -> Transport:

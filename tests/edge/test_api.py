@@ -1,7 +1,7 @@
 """Paths, methods and keys at the data listener; more in e2e."""
 
 import pytest
-from tests.serving import serving
+from tests.serving import TWO_FAST, serving
 
 
 @pytest.mark.parametrize("path", ["/chat/completions", "/v1/chat/completions"])
@@ -52,3 +52,12 @@ async def test_draining_is_not_ready_but_alive():
             assert answer.status == 503
         async with server.http.get(server.url + "/healthz") as answer:
             assert answer.status == 200
+
+
+async def test_a_store_that_is_away_is_told_and_no_reason_to_leave():
+    """Ready as before, and the store that each process does without is named."""
+    async with serving(f"stores: {{redis: {{url: 'redis://127.0.0.1:1', replicas: 2}}}}\n{TWO_FAST}") as server:
+        async with server.http.get(server.url + "/readyz") as answer:
+            assert answer.status == 200
+            assert await answer.json() == {"status": "ready", "degraded": ["redis"]}
+        assert (await server.chat()).status == 200

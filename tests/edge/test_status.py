@@ -7,7 +7,6 @@ from textwrap import dedent
 from twospeed.config import read
 from twospeed.edge.status import backends, limits, shown, status
 from twospeed.errors import Kind
-from twospeed.policy.breaker import Breaker
 from twospeed.policy.limit import Ask
 from twospeed.runtime import remember
 
@@ -38,7 +37,7 @@ def loaded():
 
 def test_status_says_what_is_served():
     """Tiers, backends, who was left out and why, and which configuration."""
-    said = status(loaded(), remember(Breaker()))
+    said = status(loaded(), remember(loaded()))
     assert said["tiers"] == {"fast": ["near/m@default"], "deep": ["far/big@default", "near/m@default"]}
     assert said["left_out"] == {"gone": "NEVER is not set"}
     assert said["config"] == {"path": "f.yaml", "version": loaded().version, "warnings": []}
@@ -48,7 +47,7 @@ def test_status_says_what_is_served():
 
 def test_backends_tell_their_health():
     """A broken one says so; one that answered says how fast."""
-    memory = remember(Breaker(consecutive=1))
+    memory = remember(read(f"breaker: {{consecutive: 1}}\n{TEXT}".encode(), "f.yaml", ENV))
     memory.health.succeeded("near/m@default", 0.25)
     memory.health.failed("far/big@default", Kind.RESET)
     near, far = backends(loaded(), memory)
@@ -58,7 +57,7 @@ def test_backends_tell_their_health():
 
 def test_limits_tell_what_is_left():
     """One of ten requests a minute is used."""
-    memory = remember(Breaker())
+    memory = remember(loaded())
     limit = loaded().providers["near"].limits["m"]
     asyncio.run(memory.limits.take(Ask("near/m", limit, 1, 1)))
     assert limits(memory) == [{"pool": "near/m", "dimension": "rpm", "limit": 10, "used": 1, "left": 9}]

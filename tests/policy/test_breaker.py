@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twospeed.policy.breaker import TRANSITIONS, Breaker, Signal, State, Status, step
+from twospeed.policy.breaker import TRANSITIONS, Breaker, Signal, State, Status, news, step
 
 B = Breaker(jitter=0.0)
 
@@ -172,3 +172,13 @@ def test_settings_refuse_a_share_of_nothing():
     """A ratio of 0% would open on success and is refused."""
     with pytest.raises(ValueError):
         Breaker(ratio="0%")
+
+
+def test_news_is_what_others_act_on():
+    """That it opened, opened for longer, or closed; a probe, or one given back, is nobody else's business."""
+    closed, open_, longer = State(), State(Status.OPEN, times=1), State(Status.OPEN, times=2)
+    probing = State(Status.HALF_OPEN, times=1)
+    assert news(closed, open_) is Signal.HEARD_OPEN
+    assert news(probing, longer) is Signal.HEARD_OPEN
+    assert news(probing, closed) is Signal.HEARD_CLOSED
+    assert [news(closed, closed), news(open_, probing), news(probing, open_)] == [None, None, None]

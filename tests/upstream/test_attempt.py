@@ -8,7 +8,7 @@ from tests.fakes import DONE, STOP, TEXT, Clock, Notes, Transport, plain, plan, 
 
 from twospeed.dialects.openai_chat import DIALECT
 from twospeed.errors import Fault, Kind
-from twospeed.policy.limit import Refusal
+from twospeed.policy.limit import Limit, Refusal
 from twospeed.types import Candidate, Plan
 from twospeed.upstream.attempt import Attempts
 
@@ -144,3 +144,26 @@ async def test_candidates_are_asked_in_their_order():
     attempt = await stage.run(plan("b", "a"))
     assert isinstance(attempt.candidate, Candidate)
     assert [row.backend.provider for row in stage.record.attempts] == ["b", "a"]
+
+
+async def test_a_probe_that_a_limit_refuses_is_given_back():
+    """A claimed probe that never reaches its backend keeps nobody else from probing."""
+    stage = Stage(Transport(), Transport())
+    stage.notes.last_resorts = {"a/m@r"}
+    stage.notes.refusals = {"a/m": Refusal("rpm", 3.0)}
+    with pytest.raises(Fault) as caught:
+        await stage.run(Plan("fast", (fakes.candidate("a", probe=True),), 160.0, True))
+    assert caught.value.kind is Kind.RATE_LIMITED
+    assert stage.notes.heard == [("released", "a/m@r")]
+
+
+async def test_only_requests_under_a_concurrency_limit_are_watched():
+    """Their slot is kept from the admission until the attempt is closed."""
+    stage = Stage(Transport(streaming(TEXT)), Transport(streaming(TEXT)))
+    stage.attempts._links["a/m@r"].limit = Limit(concurrency=1)
+    kept = stage.attempts._vigil._kept
+    attempt = await stage.run(plan("a"))
+    assert list(kept.values()) == [attempt.permit]
+    stage.attempts.close(attempt, None)
+    await stage.run(plan("b"))
+    assert kept == {}

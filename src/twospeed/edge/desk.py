@@ -16,12 +16,11 @@ if TYPE_CHECKING:
 
 
 class OneProcess:
-    """The desk of a process that serves alone. `reloads`: by outcome, ok or refused."""
+    """The desk of one serving process."""
 
     def __init__(self, server: "Server") -> None:
         self._server = server
         self._began = time.monotonic()
-        self.reloads = {"ok": 0, "refused": 0}
         server.reporting.metrics.watch(self._readings)
 
     async def metrics(self, accept: str) -> tuple[str, bytes]:
@@ -37,7 +36,7 @@ class OneProcess:
             "uptime": round(time.monotonic() - self._began, 3),
             **status(runtime.loaded, runtime.memory),
             "requests": {"in_flight": server.http.in_flight, "connections": server.http.connections},
-            "reloads": self.reloads,
+            "reloads": server.reloads.counts,
             "telemetry": server.reporting.signals(),
         }
 
@@ -58,6 +57,6 @@ class OneProcess:
         yield Reading(CONNECTIONS, (), server.http.connections)
         yield Reading(STORE_UP, (memory.name,), int(memory.well()))
         yield Reading(CONFIG, (runtime.loaded.version,), 1)
-        for outcome, count in self.reloads.items():
+        for outcome, count in server.reloads.counts.items():
             yield Reading(RELOADS, (outcome,), count)
         yield from chain(breakers(memory.health, runtime.catalogue.backends), limits(memory.limits))

@@ -1,29 +1,25 @@
 """A serving process: starts the listener, keeps it going, reloads on SIGHUP, drains on SIGTERM (R24, R25)."""
 
 import asyncio
-import gc
 import logging
 import signal
-import socket
 from collections.abc import Callable
-from importlib import import_module
-from typing import TYPE_CHECKING
 
 from twospeed.config import Loaded
 from twospeed.edge.api import Api
 from twospeed.edge.desk import OneProcess
+from twospeed.edge.heap import settle
 from twospeed.edge.http import HttpServer
+from twospeed.edge.late_admin import Address, LateAdmin
+from twospeed.edge.reloads import Reloads
 from twospeed.edge.reporting import Reporting
-from twospeed.edge.sockets import listening
-from twospeed.problems import ConfigError
 from twospeed.runtime import Runtime, remember
+from twospeed.stores.shared import Host
 
-if TYPE_CHECKING:
-    from twospeed.edge.admin import Admin
-
-Address = tuple[str, int]
 FLUSH_AFTER = 0.25  # seconds between two writes of the request log
+RETIRE_EVERY = 1.0  # seconds between two looks at a snapshot that was replaced
 GOODBYE = 5.0  # seconds for telemetry to leave when the server stops
+WORKERS_GOODBYE = 3.0  # the same for a worker, whose supervisor waits for all
 log = logging.getLogger("twospeed")
 
 
@@ -34,22 +30,26 @@ class Server:
         load: Reads the configuration anew. Raises: ConfigError.
         loaded: The configuration to begin with.
         log_format: text, json or off.
+        host: Whose worker this is, None when it serves alone.
     """
 
-    def __init__(self, load: Callable[[], Loaded], loaded: Loaded, log_format: str) -> None:
-        self._load = load
+    def __init__(self, load: Callable[[], Loaded], loaded: Loaded, log_format: str, host: Host | None = None) -> None:
+        self._host = host
+        self.reloads = Reloads(load, loaded)
         self.reporting = Reporting(loaded, log_format)
         self.sinks = self.reporting.sinks
-        self._memory = remember(loaded.config.breaker)
+        self._memory = remember(loaded, host)
         self.api = Api(Runtime(loaded, self._memory, self.sinks))
         self.http = HttpServer(self.api, loaded.config.listen)
         self.desk = OneProcess(self)
-        self._admin: asyncio.Task[Admin] | None = None
+        self._admin = LateAdmin(self.desk, lambda: self.api.runtime.loaded.admin_key)
         self._stopping = asyncio.Event()
+        self._retiring: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Listen. Raises: OSError when the address cannot be had."""
-        await self.http.start()
+        """Ask for the store, for a second at most, and listen. Raises: OSError when the address cannot be had."""
+        await self._memory.start()
+        await self.http.start(reuse_port=self._host is not None)
         self.reporting.start()
 
     async def run(self, started: Callable[[Address, Address | None], None]) -> None:
@@ -59,12 +59,20 @@ class Server:
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stopping.set)
+            loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self.reload)
         await self.start()
-        admin = self._open_admin()
+        admin = self._admin.open_if_free(self.api.runtime.loaded.config.admin)
         settle()
         started(self.http.address, admin)
+        await self.serve()
+
+    def stop(self) -> None:
+        """Let `serve` come to its end."""
+        self._stopping.set()
+
+    async def serve(self) -> None:
+        """Keep a started server going until it is stopped, then drain it and close everything."""
         # Both end with this function, which awaits them.
         tasks = [asyncio.create_task(self._flush()), asyncio.create_task(self.reporting.run())]
         try:
@@ -78,26 +86,24 @@ class Server:
 
     def open_admin(self) -> Address:
         """Open the admin listener and return its address; it answers once it is loaded. Raises: OSError."""
-        settings = self.api.runtime.loaded.config.admin
-        sock = listening(settings.host, settings.port)
-        self._admin = asyncio.create_task(self._serve_admin(sock))  # awaited by `close`
-        host, port = sock.getsockname()[:2]
-        return host, port
+        return self._admin.open(self.api.runtime.loaded.config.admin)
 
     def reload(self) -> str:
         """Swap in a new snapshot; an invalid file changes nothing and is reported. Returns what is wrong with it."""
-        try:
-            loaded = self._load()
-        except ConfigError as error:
-            log.error("the configuration was not reloaded, the one before stays in force:\n%s", error)
-            self.desk.reloads["refused"] += 1
-            return str(error)
-        old, self.api.runtime = self.api.runtime, Runtime(loaded, self._memory, self.sinks)
-        asyncio.get_running_loop().create_task(old.close())
-        self.reporting.reloaded(loaded)
-        self.desk.reloads["ok"] += 1
-        log.warning("configuration reloaded")
+        loaded = self.reloads.read()
+        if isinstance(loaded, str):
+            return loaded
+        self.adopt(loaded)
+        self.reloads.done(loaded)
         return ""
+
+    def adopt(self, loaded: Loaded) -> None:
+        """Serve by this configuration from the next request on."""
+        old = self.api.runtime
+        new = self.api.runtime = Runtime(loaded, self._memory, self.sinks, old)
+        self._retiring = asyncio.create_task(self._retire(self._retiring, old, new))
+        self._memory.health.settings = loaded.config.breaker
+        self.reporting.reloaded(loaded)
 
     async def drain(self) -> None:
         """Stop accepting, let what runs finish, cut what is left at the deadline."""
@@ -109,39 +115,28 @@ class Server:
         await self.http.drained(loop.time() + self.api.runtime.loaded.config.listen.drain)
         await self.http.close()
         await self.api.runtime.close()
+        if self._retiring is not None:
+            self._retiring.cancel()
+            await asyncio.gather(self._retiring, return_exceptions=True)
 
     async def close(self) -> None:
-        """Close the admin listener and send what telemetry is left."""
-        if self._admin is not None:
-            admin = await self._admin
-            await admin.close()
-        await self.reporting.close(GOODBYE)
+        """Close the admin listener, send what the store and telemetry have not been told yet."""
+        await self._admin.close()
+        await self._memory.close()
+        await self.reporting.close(GOODBYE if self._host is None else WORKERS_GOODBYE)
 
-    def _open_admin(self) -> Address | None:
-        """Open the admin listener; nobody asked for the usual port, so that one may be taken."""
-        settings = self.api.runtime.loaded.config.admin
+    async def _retire(self, earlier: "asyncio.Task[None] | None", old: Runtime, new: Runtime) -> None:
+        """Close a snapshot once its last request has ended; snapshots go in the order they came, as they share parts."""
         try:
-            return self.open_admin()
-        except OSError as error:
-            if "port" in settings.model_fields_set:
-                raise
-            log.warning("no admin listener: %s:%d: %s", settings.host, settings.port, error.strerror)
-            return None
-
-    async def _serve_admin(self, sock: socket.socket) -> "Admin":
-        module = await asyncio.to_thread(import_module, "twospeed.edge.admin")
-        admin: Admin = module.Admin(self.desk, lambda: self.api.runtime.loaded.admin_key)
-        await admin.start(sock)
-        settle()
-        return admin
+            if earlier is not None:
+                await earlier
+            await asyncio.sleep(old.loaded.config.listen.body_timeout)  # for requests whose body is still on its way
+            while old.proxy.serving:  # noqa: ASYNC110 - an event would cost every request
+                await asyncio.sleep(RETIRE_EVERY)
+        finally:
+            await old.close(new)
 
     async def _flush(self) -> None:
         while lines := self.reporting.lines:
             await asyncio.sleep(FLUSH_AFTER)
             lines.flush()
-
-
-def settle() -> None:
-    """Take what was built once out of sight of later collections: it is never garbage."""
-    gc.collect()
-    gc.freeze()

@@ -10,8 +10,8 @@ from pydantic import BaseModel, SecretStr
 from twospeed import __version__
 from twospeed.config import Loaded
 from twospeed.policy.breaker import Status
-from twospeed.runtime import Memory
 from twospeed.secrets import is_reference
+from twospeed.stores.open import Memory
 from twospeed.telemetry.conventions import SEMCONV
 
 MASKED = "***"

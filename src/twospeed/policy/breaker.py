@@ -100,7 +100,9 @@ class State(msgspec.Struct, frozen=True, gc=False):
 
 
 class Health(Protocol):
-    """Which backends may be tried, and what came of tries. All calls return at once."""
+    """Which backends may be tried, and what came of tries. All calls return at once. A reload replaces `settings`."""
+
+    settings: Breaker
 
     def usable(self, backend: str) -> bool:
         """Say whether the backend may be tried now without being a probe."""
@@ -134,6 +136,14 @@ def step(settings: Breaker, state: State, signal: Signal, now: float, roll: floa
     """Apply one signal; a pair missing from TRANSITIONS changes nothing and returns the same object."""
     change = TRANSITIONS.get((state.status, signal))
     return change(settings, state, now, roll) if change else state
+
+
+def news(before: State, after: State) -> Signal | None:
+    """Return what other replicas should hear of a step, None when it is nothing to them."""
+    if after.status is Status.CLOSED:
+        return None if before.status is Status.CLOSED else Signal.HEARD_CLOSED
+    opened = after.status is Status.OPEN and (before.status is Status.CLOSED or after.times > before.times)
+    return Signal.HEARD_OPEN if opened else None
 
 
 def recent(before: float | None, latest: float) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from twospeed.errors import Kind
-from twospeed.policy.breaker import Breaker, Signal, State, Status, recent, step
+from twospeed.policy.breaker import Breaker, Signal, State, Status, news, recent, step
 from twospeed.policy.limit import LEASE, Ask, Leases, Level, Limit, Permit, Refusal
 from twospeed.policy.window import CELLS, Meter, levels
 
@@ -113,6 +113,8 @@ class MemoryLimits:
 class MemoryHealth:
     """`Health` of one process: a breaker per backend and its recent time to first token.
 
+    `settings` may be replaced; what is open already stays so for as long as it was meant to.
+
     Args:
         roll: Chance, in [0, 1).
         changed: Told when a breaker opens or closes by what this process saw.
@@ -121,7 +123,7 @@ class MemoryHealth:
     def __init__(
         self, settings: Breaker, clock: Clock, roll: Callable[[], float], changed: Changed = lambda *_: None
     ) -> None:
-        self._settings = settings
+        self.settings = settings
         self._clock = clock
         self._roll = roll
         self._changed = changed
@@ -158,7 +160,7 @@ class MemoryHealth:
     def heard(self, backend: str, signal: Signal) -> None:
         """Take note of what another replica saw: HEARD_OPEN or HEARD_CLOSED."""
         before = self._states.get(backend, _UNTRIED)
-        self._states[backend] = step(self._settings, before, signal, self._clock(), self._roll())
+        self._states[backend] = step(self.settings, before, signal, self._clock(), self._roll())
 
     def first_token(self, backend: str) -> float | None:
         """Return the recent time to first token in seconds."""
@@ -171,17 +173,11 @@ class MemoryHealth:
     def _signal(self, backend: str, signal: Signal) -> tuple[State, State]:
         before = self._states.get(backend, _UNTRIED)
         roll = 0.0 if signal is Signal.SUCCESS else self._roll()
-        after = step(self._settings, before, signal, self._clock(), roll)
+        after = step(self.settings, before, signal, self._clock(), roll)
         self._states[backend] = after
-        if after.status is not before.status:
-            self._report(backend, before, after)
+        if after.status is not before.status and (told := news(before, after)):
+            self._changed(backend, told)
         return before, after
-
-    def _report(self, backend: str, before: State, after: State) -> None:
-        if after.status is Status.CLOSED:
-            self._changed(backend, Signal.HEARD_CLOSED)
-        elif after.status is Status.OPEN and (before.status is Status.CLOSED or after.times > before.times):
-            self._changed(backend, Signal.HEARD_OPEN)
 
     def _claim(self, backend: str, signal: Signal) -> bool:
         before, after = self._signal(backend, signal)

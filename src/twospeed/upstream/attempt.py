@@ -31,6 +31,7 @@ from twospeed.policy.race import (
 from twospeed.policy.tracing import child
 from twospeed.types import Attempt, Candidate, Plan, Record
 from twospeed.upstream.client import Job, Link, Try
+from twospeed.upstream.vigil import Vigil
 
 OUTPUT_ESTIMATE = 1_024  # tokens reserved for an answer whose size nobody knows yet
 BYTES_PER_TOKEN = 4  # of a request body; code and JSON measure 3 to 5
@@ -58,6 +59,7 @@ class Attempts:
         self._health = health
         self._clock = clock
         self._roll = roll
+        self._vigil = Vigil(limits)
 
     async def run(self, plan: Plan, job: Job, record: Record) -> Try:
         """Race the plan's candidates and return the attempt whose answer goes to the client, at its commit point.
@@ -75,6 +77,8 @@ class Attempts:
     def close(self, attempt: Try, kind: Kind | None, detail: str = "") -> None:
         """End an attempt: `kind` None when its whole answer was delivered."""
         attempt.close(kind, self._clock(), self._limits, self._health, detail)
+        if attempt.permit is not None:
+            self._vigil.end(attempt.permit)
 
 
 class _Course:
@@ -128,12 +132,19 @@ class _Course:
             self._record.notes.append(f"breaker_open:{backend.name}")
             return Refused(command.attempt, Fault(Kind.BREAKER_OPEN, "no backend can serve this now", retry_after=1.0))
         link = self._attempts._links[backend.name]
-        answer = await self._attempts._limits.take(self._ask(link))
+        answer: Permit | Refusal | None = None
+        try:
+            answer = await self._attempts._limits.take(self._ask(link))
+        finally:
+            if candidate.probe and not isinstance(answer, Permit):
+                self._attempts._health.released(backend.name)  # the probe it claimed will find nothing out
         if isinstance(answer, Refusal):
             detail = f"{link.pool}: {answer.dimension}"
             fault = Fault(Kind.RATE_LIMITED, "rate limit reached", detail=detail, retry_after=answer.retry_after)
             self._record.notes.append(f"limited:{link.pool}:{answer.dimension}")
             return Refused(command.attempt, fault)
+        if link.limit.concurrency is not None:
+            self._attempts._vigil.begin(answer)
         self._permit = answer
         return Admitted(command.attempt)
 

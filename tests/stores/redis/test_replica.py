@@ -6,6 +6,9 @@ from tests.stores.redis.server import Server
 
 from twospeed.errors import Kind
 from twospeed.policy.breaker import Status
+from twospeed.stores import RedisStore
+from twospeed.stores.redis.link import Link
+from twospeed.stores.redis.replica import Replica
 
 
 async def test_replicas_count_each_other(server: Server, opened: Open):
@@ -67,3 +70,22 @@ async def test_news_without_redis_stay_at_home(fragile: Server, opened: Open):
     fail(stores.health)
     assert stores.affinity.get("s") == BACKEND
     assert not stores.health.usable(BACKEND)
+
+
+async def test_a_host_hears_only_what_others_say(server: Server, opened: Open):
+    """What a worker tells is not told back to its own host, which knows it already."""
+    settings = RedisStore(url=server.url)
+    heard: dict[str, list[str]] = {"here": [], "there": []}
+    replicas = {host: [Replica(settings, server.url, 2, host, listens=not n) for n in (0, 1)] for host in heard}
+
+    async def rejoin(link: Link, forgotten: float) -> None:
+        return
+
+    for host, pair in replicas.items():
+        for replica in pair:
+            await replica.start(rejoin, lambda what, about, age, host=host: heard[host].append(about))
+    replicas["here"][1].say("session", "mine")
+    replicas["there"][1].say("session", "theirs")
+    await until(lambda: heard == {"here": ["theirs"], "there": ["mine"]})
+    for replica in (*replicas["here"], *replicas["there"]):
+        await replica.close()

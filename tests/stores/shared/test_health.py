@@ -5,7 +5,7 @@ from tests.stores.contract import BACKEND, BREAKER, Clock, HealthContract, fail
 from tests.stores.shared.conftest import Spawn
 
 from twospeed.errors import Kind
-from twospeed.policy.breaker import Health, Status
+from twospeed.policy.breaker import Health, Signal, Status
 from twospeed.stores.shared import SharedHealth, Tables, forget
 
 
@@ -83,3 +83,25 @@ def test_another_process_opens_it(tables: Tables, spawn: Spawn):
     assert spawn(FAILING).wait() == 0
     assert not health.usable(BACKEND)
     assert health.states() == {BACKEND: Status.OPEN}
+
+
+def test_only_what_this_worker_saw_is_news(tables: Tables, clock: Clock):
+    """An opening and a closing are told once, by the worker that caused them; what was heard is not told on."""
+    told: list[tuple[int, str]] = []
+    one, other = (
+        SharedHealth(
+            tables.backends, number, BREAKER, clock, lambda: 0.5, lambda _, signal, n=number: told.append((n, signal))
+        )
+        for number in (0, 1)
+    )
+    fail(one)
+    other.failed(BACKEND, Kind.RESET)
+    clock.advance(5.0)
+    assert other.probe(BACKEND)
+    other.succeeded(BACKEND, None)
+    assert told == [(0, Signal.HEARD_OPEN), (1, Signal.HEARD_CLOSED)]
+    one.heard("acme/far@us", Signal.HEARD_OPEN)
+    assert not other.usable("acme/far@us")
+    one.heard("acme/far@us", Signal.HEARD_CLOSED)
+    assert other.usable("acme/far@us")
+    assert len(told) == 2

@@ -6,19 +6,29 @@ limits, and nothing waits (R22).
 
 from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 import msgspec
 
-from twospeed.policy.breaker import Breaker, Signal
+from twospeed.policy.affinity import Affinity
+from twospeed.policy.breaker import Breaker, Health, Signal
 from twospeed.policy.limit import LEASE
 from twospeed.stores import RedisStore
-from twospeed.stores.memory import Clock, MemoryAffinity, MemoryHealth
+from twospeed.stores.memory import Changed, Clock, MemoryHealth
 from twospeed.stores.redis.affinity import RedisAffinity
 from twospeed.stores.redis.limits import RedisLimits
 from twospeed.stores.redis.link import Word
 from twospeed.stores.redis.replica import Replica
+from twospeed.stores.shared import Host, SharedHealth
 
 FRESH = 10.0  # seconds for which news of breakers are believed
+
+
+class Hearing(Health, Protocol):
+    """`Health` that believes others."""
+
+    def heard(self, backend: str, signal: Signal) -> None:
+        """Take note of what another replica saw: HEARD_OPEN or HEARD_CLOSED."""
 
 
 class RedisStores(msgspec.Struct):
@@ -26,7 +36,7 @@ class RedisStores(msgspec.Struct):
 
     replica: Replica
     limits: RedisLimits
-    health: MemoryHealth
+    health: Hearing
     affinity: RedisAffinity
 
     async def start(self) -> None:
@@ -50,28 +60,39 @@ def connect(
     breaker: Breaker,
     clock: Clock,
     roll: Callable[[], float],
-    affinity: MemoryAffinity,
-    workers: int = 1,
+    affinity: Affinity,
+    host: Host | None = None,
     lease: float = LEASE,
     instant: Callable[[], Word] = lambda: "",
 ) -> RedisStores:
     """Make the stores of one process; `start` them in its event loop.
 
+    Breakers are known to all workers of a host at once, to other hosts with the next beat.
+
     Args:
         url: `settings.url` with its reference resolved.
-        affinity: What this process itself remembers of sessions.
-        workers: Processes of this host that share the limits.
+        affinity: What this process, or this host, remembers of sessions.
+        host: Whose worker this process is, None when it serves alone.
         instant: Microseconds instead of the time of Redis, for tests.
 
     Raises: ValueError, on `start`, when the URL is none that redis-py understands.
     """
-    replica = Replica(settings, url, workers)
+    if host is None:
+        replica = Replica(settings, url)
+    else:
+        replica = Replica(settings, url, host.workers, host.name, listens=host.worker == 0)
     return RedisStores(
         replica,
         RedisLimits(replica, clock, lease, instant),
-        MemoryHealth(breaker, clock, roll, partial(_tell, replica)),
+        _health(host, breaker, clock, roll, partial(_tell, replica)),
         RedisAffinity(affinity, replica.say),
     )
+
+
+def _health(host: Host | None, breaker: Breaker, clock: Clock, roll: Callable[[], float], changed: Changed) -> Hearing:
+    if host is None:
+        return MemoryHealth(breaker, clock, roll, changed)
+    return SharedHealth(host.tables.backends, host.worker, breaker, clock, roll, changed)
 
 
 def _tell(replica: Replica, backend: str, signal: Signal) -> None:

@@ -2,18 +2,18 @@
 
 from collections.abc import Callable
 
-from twospeed.stores.memory import MemoryAffinity
+from twospeed.policy.affinity import Affinity
 
 
 class RedisAffinity:
     """`Affinity` of all replicas. Asking costs no trip; another replica hears of a move within a second.
 
     Args:
-        memory: What this process remembers.
+        memory: What this process, or this host, remembers.
         say: Tells the other replicas.
     """
 
-    def __init__(self, memory: MemoryAffinity, say: Callable[[str, str], None]) -> None:
+    def __init__(self, memory: Affinity, say: Callable[[str, str], None]) -> None:
         self._memory = memory
         self._say = say
 

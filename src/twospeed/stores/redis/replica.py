@@ -32,10 +32,15 @@ class Replica:
     Args:
         url: Where Redis is, references resolved.
         workers: Processes of this host, the least number of replicas there can be.
+        host: What the workers of this host have in common; "" when this process shares with none.
+        listens: Whether this process hears the news; one worker of a host does so for all.
     """
 
-    def __init__(self, settings: RedisStore, url: str, workers: int = 1) -> None:
-        self.name = os.urandom(6).hex()  # begins the ids of permits
+    def __init__(self, settings: RedisStore, url: str, workers: int = 1, host: str = "", listens: bool = True) -> None:
+        own = os.urandom(6).hex()
+        self.name = f"{host}.{own}" if host else own  # begins the ids of permits
+        self._home = f"{host}." if host else own  # begins the names of all who share what this process remembers
+        self._listens = listens
         self._settings = settings
         self._url = url
         self._workers = workers
@@ -123,7 +128,7 @@ class Replica:
             lost = self._lost.get(link)
             await self._rejoin(link, 0.0 if lost is None else (now - lost) / 1_000_000)
             self._lost.pop(link, None)
-        if main:
+        if main and self._listens:
             await self._listen(link, news, now // 1000)
 
     async def _listen(self, link: Link, news: str, now_ms: int) -> None:
@@ -132,7 +137,7 @@ class Replica:
         entries: Any = await link.command("XREVRANGE", news, "+", self._heard, "COUNT", most)
         for entry, (name, text) in reversed(entries):
             entry_id = entry.decode()
-            if entry_id != self._heard and name != self.name.encode() and self._hear is not None:
+            if entry_id != self._heard and not name.startswith(self._home.encode()) and self._hear is not None:
                 what, _, about = text.decode(errors="replace").partition(" ")
                 self._hear(what, about, (now_ms - int(entry_id.partition("-")[0])) / 1000)
             self._heard = entry_id

@@ -26,6 +26,18 @@ class Tables(NamedTuple):
     sessions: memoryview
 
 
+class Host(NamedTuple):
+    """One worker's place among those of its host.
+
+    `name`: the same for all of them, and nobody else's. `worker`: its number, 0 to `workers` - 1.
+    """
+
+    name: str
+    tables: Tables
+    worker: int
+    workers: int
+
+
 def create(path: str, sessions: int) -> None:
     """Make the file, mode 0600, with room for that many sessions (rounded up to a multiple of 8).
 
@@ -59,4 +71,4 @@ def forget(tables: Tables, worker: int, now: float) -> None:
     health.forget(tables.backends, worker, now)
 
 
-__all__ = ["SharedAffinity", "SharedHealth", "SharedLimits", "Tables", "attach", "create", "forget"]
+__all__ = ["Host", "SharedAffinity", "SharedHealth", "SharedLimits", "Tables", "attach", "create", "forget"]

@@ -10,10 +10,11 @@ from collections.abc import Callable
 import msgspec
 
 from twospeed.errors import Kind
-from twospeed.policy.breaker import SLICES, Breaker, Signal, State, Status, credit, recent, step
+from twospeed.policy.breaker import SLICES, Breaker, Signal, State, Status, credit, news, recent, step
 from twospeed.stores.shared.rows import HEAD, Table
 
 Clock = Callable[[], float]  # seconds since boot, the same for all workers: time.monotonic
+Changed = Callable[[str, Signal], None]
 
 FLUSH = 0.1  # seconds for which a worker keeps successes to itself
 _MICRO = 1_000_000
@@ -35,17 +36,30 @@ class _Backend(msgspec.Struct, gc=False):
 class SharedHealth:
     """`Health` of the workers of one host. Successes reach the others within FLUSH, everything else at once.
 
+    `settings` may be replaced; what is open already stays so for as long as it was meant to.
+
     Args:
         worker: Number of this worker, 0 to WORKERS - 1; one alive at a time.
+        roll: Chance, in [0, 1).
+        changed: Told when a breaker opens or closes by what this worker saw.
     """
 
-    def __init__(self, table: Table, worker: int, settings: Breaker, clock: Clock, roll: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        table: Table,
+        worker: int,
+        settings: Breaker,
+        clock: Clock,
+        roll: Callable[[], float],
+        changed: Changed = lambda *_: None,
+    ) -> None:
         self._region = table.region
         self._table = table
         self._worker = worker
-        self._settings = settings
+        self.settings = settings
         self._clock = clock
         self._roll = roll
+        self._changed = changed
         self._backends: dict[str, _Backend] = {}
 
     def usable(self, backend: str) -> bool:
@@ -71,19 +85,23 @@ class SharedHealth:
         at = _current(row)
         now = self._clock()
         if row[at + _STATUS] or row[at + _FAILURES] or now >= known.count_at:
-            self._signal(known, Signal.SUCCESS, now)
+            self._signal(backend, known, Signal.SUCCESS, now)
         else:
             known.uncounted += 1
 
     def failed(self, backend: str, kind: Kind) -> None:
         """Count a failure."""
         known = self._backends.get(backend) or self._open(backend)
-        self._signal(known, Signal.FAILURE, self._clock())
+        self._signal(backend, known, Signal.FAILURE, self._clock())
 
     def released(self, backend: str) -> None:
         """Give back a probe that ended without a verdict on the backend."""
         known = self._backends.get(backend) or self._open(backend)
-        self._signal(known, Signal.RELEASE, self._clock())
+        self._signal(backend, known, Signal.RELEASE, self._clock())
+
+    def heard(self, backend: str, signal: Signal) -> None:
+        """Take note of what a replica on another host saw: HEARD_OPEN or HEARD_CLOSED. One worker does so for all."""
+        self._step(self._backends.get(backend) or self._open(backend), signal, self._clock())
 
     def first_token(self, backend: str) -> float | None:
         """Return the recent time to first token in seconds."""
@@ -108,19 +126,25 @@ class SharedHealth:
 
     def _claim(self, backend: str, signal: Signal) -> bool:
         known = self._backends.get(backend) or self._open(backend)
-        before, after = self._signal(known, signal, self._clock())
+        before, after = self._signal(backend, known, signal, self._clock())
         if after is not before and signal is Signal.PROBE:
             known.row[_PROBER] = self._worker + 1
         return after is not before or before.status is Status.CLOSED
 
-    def _signal(self, known: _Backend, signal: Signal, now: float) -> tuple[State, State]:
+    def _signal(self, backend: str, known: _Backend, signal: Signal, now: float) -> tuple[State, State]:
+        before, after = self._step(known, signal, now)
+        if after.status is not before.status and (told := news(before, after)):
+            self._changed(backend, told)
+        return before, after
+
+    def _step(self, known: _Backend, signal: Signal, now: float) -> tuple[State, State]:
         self._region.lock()
         try:
             before = found = _load(known.row)
             if known.uncounted and found.status is Status.CLOSED:
-                before = credit(self._settings, found, known.uncounted, now)
+                before = credit(self.settings, found, known.uncounted, now)
             known.uncounted, known.count_at = 0, now + FLUSH
-            after = step(self._settings, before, signal, now, self._roll())
+            after = step(self.settings, before, signal, now, self._roll())
             if after is not found:
                 _store(known.row, after)
             return before, after
