@@ -6,6 +6,7 @@ that the record holds no id a client chose. Source of the order: docs/clients.md
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from twospeed.types import Declared
@@ -72,5 +73,10 @@ def bounded(parts: Sequence[bytes]) -> bytes:
     return b"\n".join(b"%d:%b" % (len(part), bytes(part[:_LONGEST])) for part in parts)
 
 
+@lru_cache(maxsize=1_024)
+def _person(caller: str) -> bytes:
+    return hashlib.blake2b(caller.encode(), digest_size=16).digest()
+
+
 def _digest(caller: str, identity: bytes) -> str:
-    return hashlib.blake2b(identity, digest_size=8, person=hashlib.md5(caller.encode(), usedforsecurity=False).digest()).hexdigest()
+    return hashlib.blake2b(identity, digest_size=8, person=_person(caller)).hexdigest()
