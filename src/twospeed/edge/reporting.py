@@ -19,7 +19,7 @@ from twospeed.telemetry.push import Pusher
 from twospeed.telemetry.trace import Traces
 from twospeed.telemetry.watches import process
 from twospeed.types import Sink
-from twospeed.upstream import OpenAiProvider
+from twospeed.upstream import SimulatedProvider
 
 log = logging.getLogger("twospeed")
 
@@ -106,6 +106,6 @@ def request_log(form: str) -> RequestLog | None:
 def places(loaded: Loaded) -> dict[str, Place]:
     """Say where each provider is."""
     return {
-        name: place(name, provider.base_url if isinstance(provider, OpenAiProvider) else "")
+        name: place(name, "" if isinstance(provider, SimulatedProvider) else provider.base_url)
         for name, provider in loaded.providers.items()
     }
