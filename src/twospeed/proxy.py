@@ -47,10 +47,10 @@ class Proxy:
         new_id: Makes a request id.
         begin_trace: Joins the caller's trace or begins one, by the request's headers.
         version: Of the configuration, for the record.
-    """
-
 
     `serving`: requests under way; a snapshot that was replaced may be closed when there are none.
+    """
+
     def __init__(
         self,
         catalogue: Catalogue,
@@ -74,9 +74,9 @@ class Proxy:
         self._new_id = new_id
         self._begin_trace = begin_trace
         self._version = version
+        self.serving = 0
 
     async def handle(self, call: Call, reply: Reply) -> None:
-        self.serving = 0
         """Serve one request. Every path out of here leaves exactly one Record."""
         record = self._opened(call)
         attempt: Try | None = None
@@ -102,6 +102,7 @@ class Proxy:
             self._close(record, attempt)
 
     def _opened(self, call: Call) -> Record:
+        self.serving += 1
         return Record(
             id=self._new_id(),
             started_at=call.started_at,
@@ -112,7 +113,6 @@ class Proxy:
             client=call.headers.get(b"user-agent", b"")[:80].decode("latin-1"),
             bytes_in=len(call.body),
             operation=call.dialect.operation,
-        self.serving += 1
             config=self._version,
             trace=self._begin_trace(call.headers),
         )
@@ -171,6 +171,7 @@ class Proxy:
 
     def _close(self, record: Record, attempt: Try | None) -> None:
         """Settle what is open and tell everyone who listens."""
+        self.serving -= 1
         if attempt is not None:
             self._attempts.close(attempt, record.fault, record.fault_detail)
             reader = attempt.reader
@@ -185,4 +186,3 @@ def unknown_model(model: str) -> Fault:
     """A model that does not exist and one that is forbidden are told apart by nobody (R32)."""
     shown = model[:100]
     return Fault(Kind.MODEL_NOT_FOUND, f"the model '{shown}' does not exist or you may not use it", param="model")
-        self.serving -= 1

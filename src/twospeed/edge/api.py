@@ -101,22 +101,22 @@ class Api:
         reply.send(200, (JSON,), b'{"status":"alive"}')
 
     def _ready(self, call: Call, reply: Reply) -> None:
+        memory = self.runtime.memory
         if self.draining:
             reply.send(503, (JSON, (b"retry-after", b"1")), b'{"status":"draining"}')
-        else:
+        elif memory.well():
             reply.send(200, (JSON,), b'{"status":"ready"}')
+        else:  # each process keeps to its share of the limits meanwhile: no reason to send requests elsewhere (R22)
+            reply.send(200, (JSON,), b'{"status":"ready","degraded":["%s"]}' % memory.name.encode())
 
     def _models(self, caller: Caller, name: str, call: Call, reply: Reply) -> None:
         listed = {model: _model(model) for model in self.runtime.proxy.catalogue.listing(caller)}
-        memory = self.runtime.memory
         extra = (JSON, (b"x-request-id", self.runtime.new_id().encode()))
         if not name:
             reply.send(200, extra, json.dumps({"object": "list", "data": list(listed.values())}).encode())
         elif name in listed:
-        else:  # each process keeps to its share of the limits meanwhile: no reason to send requests elsewhere (R22)
-            reply.send(200, (JSON,), b'{"status":"ready","degraded":["%s"]}' % memory.name.encode())
             reply.send(200, extra, json.dumps(listed[name]).encode())
-        elif memory.well():
+        else:
             refusal = self.refuse(call.head, unknown_model(name))
             reply.send(refusal.status, refusal.headers, refusal.body)
 
