@@ -7,6 +7,7 @@ from twospeed.errors import Kind
 from twospeed.telemetry.exposition import OPEN_METRICS, render
 from twospeed.telemetry.instruments import (
     ATTEMPTS,
+    DECISIONS,
     FAULTS,
     IN_FLIGHT,
     INSTRUMENTS,
@@ -16,7 +17,7 @@ from twospeed.telemetry.instruments import (
     REQUESTS,
     TOKENS,
 )
-from twospeed.telemetry.metrics import SERIES, Metrics, Reading
+from twospeed.telemetry.metrics import RULES, SERIES, Metrics, Reading
 from twospeed.types import Backend
 
 HERE = ("fast", "near", "spark", "eu")
@@ -48,6 +49,27 @@ def test_a_fallback_counts_one_request_and_two_attempts():
         ("fast", "far", "heavy/one", "us", "ok"): 1,
     }
     assert values(metrics, FAULTS) == {}
+
+
+def test_decisions_are_counted_by_tier_and_rule():
+    """Why requests go where they go, without the details of each reason."""
+    metrics = Metrics()
+    metrics(record(tier="deep", reasons=("effort:high", "tools:2")))
+    metrics(record(tier="deep", reasons=("effort:max",)))
+    metrics(record(tier="fast", reasons=("pinned:header",)))
+    metrics(record(tier="", reasons=(), attempts=[]))
+    assert values(metrics, DECISIONS) == {("deep", "effort"): 2, ("fast", "pinned"): 1}
+
+
+def test_rules_stay_bounded():
+    """More rules than there is room for are counted together, and a rule keeps the name it got."""
+    metrics = Metrics()
+    for number in range(100):
+        metrics(record(reasons=(f"rule{number}:x",)))
+    counts = values(metrics, DECISIONS)
+    assert len(counts) == RULES
+    assert counts["fast", "rule0"] == 1
+    assert sum(counts.values()) == 100
 
 
 def test_a_request_that_reached_nobody_is_counted_too():

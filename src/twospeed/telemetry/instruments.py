@@ -73,6 +73,13 @@ REQUESTS = Instrument(
     (*BACKEND, "code"),
     "Finished requests by the backend that was tried last and the status the client saw; 499 is a client that left.",
 )
+DECISIONS = Instrument(
+    "twospeed.decisions",
+    "counter",
+    "{request}",
+    ("tier", "rule"),
+    "Requests by the tier they were given and the rule that gave it, the first word of x-twospeed-reason.",
+)
 REQUEST_DURATION = Instrument(
     "twospeed.request.duration",
     "histogram",
@@ -208,6 +215,7 @@ TOKEN_USAGE = Instrument(
 
 INSTRUMENTS = (
     REQUESTS,
+    DECISIONS,
     REQUEST_DURATION,
     FIRST_TOKEN,
     OUTPUT_RATE,

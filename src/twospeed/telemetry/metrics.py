@@ -15,6 +15,7 @@ from twospeed.errors import Kind as Fault
 from twospeed.policy.tracing import exported
 from twospeed.telemetry.instruments import (
     ATTEMPTS,
+    DECISIONS,
     FAULTS,
     FIRST_TOKEN,
     LIMIT_REFUSED,
@@ -34,6 +35,7 @@ from twospeed.types import Attempt, Backend, Record
 
 SERIES = 2_000
 COUNTED = 1_600  # of them for what is counted here; the rest is for what is looked up
+RULES = 24  # rules that choose a tier, told apart; there are about half as many
 _NAMES = 7  # codes, outcomes and kinds of fault that each tally brings room for; who needs fewer leaves it to others
 _TALLY = REQUEST_DURATION.series + FIRST_TOKEN.series + OUTPUT_RATE.series + len(TOKEN_TYPES) + 3 + _NAMES  # 3 "other"
 _NOWHERE = Backend(NONE, OTHER, NONE, "")
@@ -59,9 +61,10 @@ class Metrics:
 
     def __init__(self, operations: bool = False) -> None:
         self._tallies: dict[tuple[str, str], Tally] = {}
-        self._left = COUNTED - _TALLY  # one tally is kept free for what finds no room
+        self._left = COUNTED - RULES - _TALLY  # one tally is kept free for what finds no room
         self._names = _NAMES
         self._refused: dict[str, int] = {}
+        self._decided: dict[tuple[str, str], int] = {}
         self._granted: set[tuple[str, ...]] = set()
         self._operations = Operations() if operations else None
         self._watches: list[Watch] = []
@@ -77,6 +80,9 @@ class Metrics:
             tally.attempted(attempts[0])
         elif attempts:
             self._attempted(tier, attempts)
+        if record.reasons:
+            decided = tier, record.reasons[0]
+            self._decided[decided] = self._decided.get(decided, 0) + 1
         for note in record.notes:
             if note.startswith("limited:"):
                 self._refused[note] = self._refused.get(note, 0) + 1
@@ -124,6 +130,7 @@ class Metrics:
             yield OUTPUT_RATE.name, Point(labels, spread=copied(tally.rate))
             for kind, tokens in zip(TOKEN_TYPES, tally.tokens, strict=True):
                 yield TOKENS.name, Point((*labels, kind), tokens)
+        yield from self._decisions()
         # In the order of what is missed most when there is no room for a name.
         for labels, tally in tallies.items():
             yield from self._named(REQUESTS, labels, {str(code): n for code, n in tally.codes.items()})
@@ -132,6 +139,16 @@ class Metrics:
         yield from self._refusals()
         for labels, tally in tallies.items():
             yield from self._named(FAULTS, labels, {_word(kind): n for kind, n in tally.faults.items()})
+
+    def _decisions(self) -> Iterator[tuple[str, Point]]:
+        sums: dict[tuple[str, ...], int] = {}
+        for (tier, reason), count in self._decided.items():
+            labels: tuple[str, ...] = (tier, reason.partition(":")[0])
+            if labels not in sums and len(sums) >= RULES - 1:
+                labels = (OTHER, OTHER)
+            sums[labels] = sums.get(labels, 0) + count
+        for labels, count in sums.items():
+            yield DECISIONS.name, Point(labels, count)
 
     def _refusals(self) -> Iterator[tuple[str, Point]]:
         sums: dict[tuple[str, ...], int] = {}
