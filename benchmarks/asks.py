@@ -96,7 +96,7 @@ KINDS: tuple[tuple[float, tuple[str, ...]], ...] = (
         "Fix the failing test in tests/test_{mod}.py.", "Users report that the {thing} is slow, find out why and fix it.", "Resolve the issue: {cls} ignores {var} when {lib} is used.", "Add support for {quality} writes to {cls}.", "The {thing} breaks after upgrading {lib}, make it work again.",
     )),
     # Whole small programs wished for in chat, with wishes that must all hold.
-    (0.65, (
+    (0.75, (
         "Write the code for a space shooter game in {lang}. The player moves with the arrow keys, enemies get faster, there are {n} levels, a score and a game over screen.",
         "Create a web app with {lib} that lets users draw on a canvas, save the drawing and share it by link. It should look beautiful.", "I have a csv with questions and answers. How do I build and train a small language model on it from scratch? Give me the full code.",
         "Make a tool in {lang} that watches a folder, extracts the text of each pdf, finds names and dates and writes them to a database with a search page.", "write a {lib} plugin that adds a gizmo to move the selected object along its local axis while dragging",
@@ -225,13 +225,83 @@ def issue(roll: random.Random) -> tuple[str, float]:
         )
     if hard < 0.25:
         parts.append(fill("The fix is trivial: in `{fn}` replace `if {var}` by `if {var} is not None`.", roll))
-    return "\n".join(parts), 0.3 + 0.35 * (hard >= 0.25) + 0.15 * (hard > 0.7)
+    return "\n".join(parts), 0.35 + 0.3 * (hard >= 0.25) + 0.15 * (hard > 0.7)
+
+
+EASY_RULES = (
+    ("returns the number of {unit} whose value is even", "count"), ("checks whether a string is a palindrome, ignoring case", "check"),
+    ("returns the second largest number of a list", "pick"), ("joins two lists without duplicates", "join"), ("returns the sum of the digits of n", "digits"),
+    ("removes every vowel from a text", "strip"), ("finds the first repeated character", "first"), ("multiplies all numbers of a tuple", "product"),
+    ("returns true if all brackets are closed", "closed"), ("rotates a list k places to the left", "rotate"), ("converts degrees to radians", "convert"),
+    ("counts how often each word occurs", "words"), ("finds the n-th number of the series 1, 2, 4, 8", "nth"), ("sorts people by age and then by name", "order"),
+)  # fmt: skip
+HARD_RULES = (
+    ("returns the longest run of {unit} such that no two that touch share a divisor, and of several the leftmost", "longest"),
+    ("splits the list into k parts so that the largest sum of a part is as small as possible", "split"),
+    ("evaluates an expression with +, -, *, /, unary minus, brackets and variables, with the usual precedence", "evaluate"),
+    ("merges overlapping bookings, keeps the priorities and reports which were cut", "merge"), ("counts the ways to tile a 3 by n board with dominoes", "tile"),
+    ("formats a paragraph fully justified to a width, the last line to the left", "justify"), ("computes the edit script between two texts with the fewest moves", "script"),
+    ("finds the smallest number larger than n that has the same bits set", "next"), ("schedules jobs with deadlines and profits on m machines", "plan"),
+    ("parses a pattern with *, ?, [a-z] and {{1,3}} and matches it against a text", "match"),
+)  # fmt: skip
+HEADS = (
+    "def {name}(xs, k):\n    \"\"\"{rule}.\"\"\"", "function {name}(xs, k) {{\n  // {rule}\n}}", "fn {name}(xs: &[i64], k: usize) -> i64 {{\n    // {rule}\n}}",
+    "func {name}(xs []int, k int) int {{\n\t// {rule}\n}}", "public static int {name}(int[] xs, int k) {{\n    // {rule}\n}}", "int {name}(const std::vector<int>& xs, int k) {{\n  // {rule}\n}}",
+)  # fmt: skip
+ASSERTS = (
+    "assert {name}([1, 2, 3], 2) == {n}",
+    "{name}([4, 4, 1], 1) should be {n}",
+    ">>> {name}([], 0)\n{n}",
+    "assertEquals({n}, {name}(new int[]{{1, 2}}, 1));",
+    "expect({name}([5], 1)).toBe({n});",
+)
+
+
+def spec(roll: random.Random) -> tuple[str, float]:
+    """Invent the specification of one function, in one of the usual forms."""
+    hard = roll.random() < 0.35
+    rule, name = roll.choice(HARD_RULES if hard else EASY_RULES)
+    rule = fill(rule, roll)
+    checks = "\n".join(fill(form.replace("{name}", name), roll) for form in roll.sample(ASSERTS, roll.randint(0, 3)))
+    form = roll.randrange(4)
+    if form == 0:
+        text = f"Write a {roll.choice(SLOTS['lang'])} function {name} that {rule}.\n{checks}"
+    elif form == 1:
+        head = roll.choice(HEADS).replace("{name}", name).replace("{rule}", rule).replace("{{", "{").replace("}}", "}")
+        text = f"Complete the following function.\n\n```\n{head}\n```\n{checks}"
+    elif form == 2:
+        text = f"write a function which {rule}\n{checks}"
+    else:
+        text = f"Implement `{name}` so that it {rule}. These must pass:\n{checks}"
+    return text.strip(), 0.45 if hard else 0.08
+
+
+def frame(roll: random.Random) -> tuple[str, float]:
+    """Invent a question about tabular or numeric data with a sample of it."""
+    easy = (
+        "drop the rows where b is missing",
+        "rename column a to id",
+        "get the mean of b for each a",
+        "sort by b, largest first",
+        "select the rows where a is x",
+    )
+    hard = (
+        "for each a, mark the rows where b rose three times in a row, without a loop",
+        "pivot so that each day becomes a column, fill gaps forward at most twice, and keep the order of first appearance",
+        "join on the nearest earlier time within five minutes and count what found no partner",
+    )
+    tough = roll.random() < 0.5
+    return fill(
+        f"I have this data frame:\n\n   a   b\n0  x  {{n}}\n1  y  {{n}}\n2  x  {{n}}\n\nI want to {roll.choice(hard if tough else easy)}. How do I do this with {{lib}}?",
+        roll,
+    ), 0.45 if tough else 0.08
 
 
 def invent(count: int, seed: int = 7) -> list[tuple[str, float]]:
     """Return invented asks with the odds that each needs the deep tier."""
     roll = random.Random(seed)
-    asks = [contest(roll) if n % 2 else issue(roll) for n in range(count // 5)]
+    makers = (contest, issue, spec, spec, frame)
+    asks = [makers[n % len(makers)](roll) for n in range(count * 2 // 5)]
     forms = [(form, odds) for odds, group in KINDS for form in group]
     asks += [(fill(form, roll), odds) for form, odds in (forms[n % len(forms)] for n in range(count - len(asks)))]
     return asks

@@ -12,7 +12,7 @@ BINS = 32
 SHRINK = 8.0  # added to the weight of each leaf
 LEAST = 2.0  # curvature that each side of a split must hold
 ROWS, COLUMNS = 0.7, 0.3  # shares drawn for each tree
-PAIR_AVERSION = 4.0
+PAIR_AVERSION = 6.0
 
 Floats = NDArray[np.float64]
 

@@ -36,9 +36,10 @@ CONSISTENCY = 5.0  # weight of the squared difference between two client formats
 TREES, DEPTH, RATE = 180, 4, 0.07
 TREE_SHARE = 0.5  # of the score; the rest is linear
 FAMILY_POWER = 0.35  # a family of n rows weighs n ** (1 - FAMILY_POWER)
-INVENTED, INVENTED_WEIGHT = 2_400, 1.0
+INVENTED, INVENTED_WEIGHT = 3_000, 1.0
 UNCLEAR_WEIGHT = 0.7  # of items marked ambiguous; their target is their family's mean, moved by their pass rates
 UNCLEAR_PULL = 0.7
+FLIP_COST = 1.0  # of a tier that changes with the client format alone, against balanced recall
 FOLDS = 4
 
 
@@ -273,7 +274,7 @@ def calibrate(data: Set, rows: list[dict[str, Any]]) -> dict[str, Floats]:
         "gain_line": half,
         "shares": np.quantile(chance, np.linspace(0, 1, 101)),
         "quality": quality,
-        "advised": np.array([_advised(chance, label, data.clear[:n], data.family[:n])]),
+        "advised": np.array([_advised(chance, label, data)]),
     }
 
 
@@ -286,10 +287,11 @@ def _logistic_line(raw: Floats, label: Floats) -> tuple[float, float]:
     return float(slope), float(offset)
 
 
-def _advised(chance: Floats, label: np.ndarray, clear: np.ndarray, family: np.ndarray) -> float:
-    """Return the threshold at which the recall of both tiers, averaged over families, is best; smoothed over neighbours."""
-    lines = np.arange(0.10, 0.71, 0.01)
-    both = []
+def _advised(chance: Floats, label: np.ndarray, data: Set) -> float:
+    """Return the threshold that treats both tiers best, averaged over families, and tells few formats of an item apart."""
+    clear, family = data.clear[: len(chance)], data.family[: len(chance)]
+    lines = np.arange(0.30, 0.49, 0.01)
+    worth = []
     for line in lines:
         deep, fast = [], []
         for name in np.unique(family):
@@ -298,9 +300,10 @@ def _advised(chance: Floats, label: np.ndarray, clear: np.ndarray, family: np.nd
                 deep.append((chance[own & label] >= line).mean())
             if (own & ~label).sum() >= 10:
                 fast.append((chance[own & ~label] < line).mean())
-        both.append((np.mean(deep) + np.mean(fast)) / 2)
-    smooth = np.convolve(both, np.ones(9) / 9, mode="valid")
-    return float(lines[4 + int(np.argmax(smooth))])
+        apart = (chance[data.pairs[:, 0]] >= line) != (chance[data.pairs[:, 1]] >= line)
+        worth.append((np.mean(deep) + np.mean(fast)) / 2 - FLIP_COST * apart.mean())
+    smooth = np.convolve(worth, np.ones(7) / 7, mode="valid")
+    return float(lines[3 + int(np.argmax(smooth))])
 
 
 def export(model: Fit, calibration: dict[str, Floats]) -> dict[str, np.ndarray]:
