@@ -67,6 +67,7 @@ _WORDY = bytes(1 if KIND[byte] <= _NUMBER["wide"] else 0 for byte in range(256))
 _SYMBOLS = b"_;()[]{}=<>+-*/%#@&|^~$\\"
 _OPENERS = tuple(_NUMBER[name] for name in ("open", "bracket", "brace"))  # each followed by its closer
 LONG_WORD = 8  # letters
+REACH = 6  # lines before and after code that may belong to it
 
 # What a word of code stands for; the words are looked up by hash.
 _KEYWORDS: dict[str, str] = {
@@ -205,15 +206,20 @@ def sort_lines(text: bytes) -> tuple[bytes, bytes]:
 
 def _join(lines: list[bytes], looks: list[int], first: int, end: int) -> None:
     """Take what stands between and around lines of code for code too, unless it reads like sentences."""
-    if first and looks[first - 1] == _UNCLEAR:
+    least, most = max(0, first - REACH), min(len(lines), end + REACH)
+    while first > least and looks[first - 1] < _SENTENCE and not _stops(lines[first - 1]):
         first -= 1
-    while end < len(lines) and looks[end] == _UNCLEAR and lines[end][:2].isspace():
+    while end < most and looks[end] < _SENTENCE and not _stops(lines[end]):
         end += 1
     stretch = looks[first:end]
     whole = 4 * stretch.count(_SENTENCE) <= len(stretch) - stretch.count(_EMPTY)
     for at in range(first, end):
-        if whole or (looks[at] == _UNCLEAR and lines[at][:3].isspace()):
+        if whole or (looks[at] == _UNCLEAR and (lines[at][:3].isspace() or lines[at][:1] in b"#/")):
             looks[at] = _CODE
+
+
+def _stops(line: bytes) -> bool:
+    return line.rstrip()[-1:] in (b".", b"!", b"?")
 
 
 _EMPTY, _UNCLEAR, _SENTENCE, _CODE = range(4)
