@@ -8,6 +8,9 @@ candidate is one row of the plan. Driven by `upstream/attempt.py`. Rules: R1-R4,
        \\-> Refused        \\-> Failed / Tick    \\-> Failed / Tick -> next candidate, or Lose
 """
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import msgspec
 
 from twospeed.errors import RETRY_SAME, Fault, Kind
@@ -98,6 +101,7 @@ class Tick(msgspec.Struct, frozen=True, gc=False):
     """Event: `deadline` has passed."""
 
 
+TICK = Tick()
 Command = Admit | Open | Begin | Cancel | Pause | Win | Lose
 Event = Admitted | Refused | Connected | Committed | Failed | Tick
 
@@ -123,59 +127,60 @@ class Race:
         """Return the first command."""
         return self._advance(now)[0]
 
-    def on(self, event: Event, now: float) -> list[Command]:
+    def on(self, event: Event, now: float) -> Sequence[Command]:
         """Take what happened and say what to do, in order; the last command is the one to answer."""
-        match event:
-            case Admitted():
-                self._made += 1
-                return self._enter(Open, self._timeouts.connect, now, Open(self._attempt))
-            case Connected():
-                patience = self._timeouts.first_token if self._plan.stream else self._timeouts.total
-                return self._enter(Begin, patience, now, Begin(self._attempt))
-            case Committed():
-                return [Win(self._attempt)]
-            case Refused():
-                return self._refused(event.fault, now)
-            case Failed():
-                return self._failed(event.fault, event.sent, now)
-            case Tick():
-                return self._tick(now)
+        return _HEARD[type(event)](self, event, now)
+
+    def _admitted(self, event: Admitted, now: float) -> Sequence[Command]:
+        self._made += 1
+        return self._enter(Open, self._timeouts.connect, now, (Open(self._attempt),))
+
+    def _connected(self, event: Connected, now: float) -> Sequence[Command]:
+        patience = self._timeouts.first_token if self._plan.stream else self._timeouts.total
+        return self._enter(Begin, patience, now, (Begin(self._attempt),))
+
+    def _committed(self, event: Committed, now: float) -> Sequence[Command]:
+        return (Win(self._attempt),)
 
     @property
     def _timeouts(self) -> Timeouts:
         return self._plan.candidates[self._candidate].timeouts
 
-    def _enter(self, phase: type[Open | Begin | Pause], patience: float, now: float, command: Command) -> list[Command]:
+    def _enter(
+        self, phase: type[Open | Begin | Pause], patience: float, now: float, commands: Sequence[Command]
+    ) -> Sequence[Command]:
         self._phase = phase
         self.deadline = min(now + patience, self._plan.deadline)
-        return [command]
+        return commands
 
-    def _refused(self, fault: Fault, now: float) -> list[Command]:
+    def _refused(self, event: Refused, now: float) -> Sequence[Command]:
+        fault = event.fault
         if self._refusal is None or (fault.retry_after or 0.0) < (self._refusal.retry_after or 0.0):
             self._refusal = fault
         return self._advance(now)
 
-    def _failed(self, fault: Fault, sent: bool, now: float) -> list[Command]:
+    def _failed(self, event: Failed, now: float) -> Sequence[Command]:
+        fault, sent = event.fault, event.sent
         self._last, self._failed_at = fault, self._candidate
         if not fault.meaning.fallback or (sent and not self._plan.replayable):
-            return [Lose(fault)]
+            return (Lose(fault),)
         return self._advance(now)
 
-    def _tick(self, now: float) -> list[Command]:
+    def _tick(self, event: Tick, now: float) -> Sequence[Command]:
         if now < self.deadline:
-            return []
+            return ()
         if self._phase is Pause:
             return self._admit(self._candidate)
         kind = self._expired(now)
         cancel = Cancel(self._attempt, kind)
-        return [cancel, *self._failed(Fault(kind), self._phase is Begin, now)]
+        return [cancel, *self._failed(Failed(self._attempt, Fault(kind), self._phase is Begin), now)]
 
     def _expired(self, now: float) -> Kind:
         if now >= self._plan.deadline:
             return Kind.TOTAL_TIMEOUT
         return Kind.CONNECT_TIMEOUT if self._phase is Open else Kind.FIRST_TOKEN_TIMEOUT
 
-    def _advance(self, now: float) -> list[Command]:
+    def _advance(self, now: float) -> Sequence[Command]:
         """Go to the next candidate, else retry the last one, else give up."""
         if self._plan.deadline - now < LEAST_USEFUL and self._made:
             return [Lose(self._last or Fault(Kind.TOTAL_TIMEOUT))]
@@ -187,7 +192,7 @@ class Race:
                 return self._retry_same(now)
         return [Lose(self._verdict())]
 
-    def _admit(self, candidate: int) -> list[Command]:
+    def _admit(self, candidate: int) -> Sequence[Command]:
         self._attempt += 1
         self._candidate = candidate
         return [Admit(self._attempt, self._plan.candidates[candidate])]
@@ -200,12 +205,12 @@ class Race:
             return fault.retry_after is not None and fault.retry_after <= SHORT_WAIT
         return fault.kind in RETRY_SAME
 
-    def _retry_same(self, now: float) -> list[Command]:
+    def _retry_same(self, now: float) -> Sequence[Command]:
         self._retried.add(self._provider())
         self._candidate = self._failed_at
         fault = self._last
         wait = (fault.retry_after if fault else None) or self._roll * min(BACKOFF_CAP, BACKOFF_BASE * 2**self._made)
-        return self._enter(Pause, wait, now, Pause())
+        return self._enter(Pause, wait, now, (Pause(),))
 
     def _provider(self) -> str:
         return self._plan.candidates[self._failed_at].backend.provider
@@ -213,3 +218,13 @@ class Race:
     def _verdict(self) -> Fault:
         """The last real failure; where nothing was tried, the refusal that ends first."""
         return self._last or self._refusal or Fault(Kind.NO_BACKEND)
+
+
+_HEARD: dict[type, Callable[[Race, Any, float], Sequence[Command]]] = {
+    Admitted: Race._admitted,
+    Refused: Race._refused,
+    Connected: Race._connected,
+    Committed: Race._committed,
+    Failed: Race._failed,
+    Tick: Race._tick,
+}

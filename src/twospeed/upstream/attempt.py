@@ -5,12 +5,14 @@ closes the attempt under way and goes on up.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 from twospeed.errors import Fault, Kind
 from twospeed.policy.breaker import Health
 from twospeed.policy.limit import Ask, Limits, Permit, Refusal
 from twospeed.policy.race import (
+    TICK,
     Admit,
     Admitted,
     Begin,
@@ -25,7 +27,6 @@ from twospeed.policy.race import (
     Pause,
     Race,
     Refused,
-    Tick,
     Win,
 )
 from twospeed.policy.tracing import child
@@ -96,34 +97,30 @@ class _Course:
         self.current: Try | None = None
 
     async def run(self) -> Try:
-        commands: list[Command] = [self._race.start(self._clock())]
+        race, clock = self._race, self._clock
+        commands: Sequence[Command] = (race.start(clock()),)
         while True:
-            for command in commands[:-1]:
-                if isinstance(command, Cancel) and self.current is not None:
-                    self._attempts.close(self.current, command.kind)
-            event = await self._obey(commands[-1])
-            if isinstance(event, Try):
-                return event
-            now = self._clock()
-            # A loop's timers are coarser than its clock: the Tick that was waited for is never early.
-            commands = self._race.on(event, max(now, self._race.deadline) if isinstance(event, Tick) else now)
-
-    async def _obey(self, command: Command) -> Event | Try:
-        match command:
-            case Admit():
-                return await self._admit(command)
-            case Open():
-                return await self._open(command.attempt)
-            case Begin():
-                return await self._begin(command.attempt)
-            case Win():
+            if len(commands) > 1:
+                self._cancel(commands[0])
+            command = commands[-1]
+            if type(command) is Win:
                 assert self.current is not None
                 return self.current
-            case Lose():
-                raise command.fault
-            case Pause() | Cancel():
-                await asyncio.sleep(max(0.0, self._race.deadline - self._clock()))
-                return Tick()
+            event = await _OBEY[type(command)](self, command)
+            now = clock()
+            # A loop's timers are coarser than its clock: the Tick that was waited for is never early.
+            commands = race.on(event, now if event is not TICK else max(now, race.deadline))
+
+    def _cancel(self, command: Command) -> None:
+        if isinstance(command, Cancel) and self.current is not None:
+            self._attempts.close(self.current, command.kind)
+
+    async def _lose(self, command: Lose) -> Event:
+        raise command.fault
+
+    async def _pause(self, command: Pause) -> Event:
+        await asyncio.sleep(max(0.0, self._race.deadline - self._clock()))
+        return TICK
 
     async def _admit(self, command: Admit) -> Event:
         candidate = self._candidate = command.candidate
@@ -159,9 +156,9 @@ class _Course:
         output = min(request.max_tokens or OUTPUT_ESTIMATE, OUTPUT_ESTIMATE)
         return Ask(link.pool, link.limit, len(request.body) // BYTES_PER_TOKEN, output)
 
-    async def _open(self, number: int) -> Event:
+    async def _open(self, command: Open) -> Event:
         assert self._candidate is not None
-        backend = self._candidate.backend
+        number, backend = command.attempt, self._candidate.backend
         record = self._record
         row = Attempt(backend, started_at=self._clock(), span=child(record.trace, len(record.attempts) + 1))
         record.attempts.append(row)
@@ -170,18 +167,18 @@ class _Course:
         try:
             await attempt.connect(self._race.deadline, self._clock)
         except TimeoutError:
-            return Tick()
+            return TICK
         except Fault as fault:
             return self._failed(number, attempt, fault)
         return Connected(number)
 
-    async def _begin(self, number: int) -> Event:
-        attempt = self.current
+    async def _begin(self, command: Begin) -> Event:
+        number, attempt = command.attempt, self.current
         assert attempt is not None
         try:
             await attempt.begin(self._race.deadline, self._clock)
         except TimeoutError:
-            return Tick()
+            return TICK
         except Fault as fault:
             return self._failed(number, attempt, fault)
         return Committed(number)
@@ -191,3 +188,13 @@ class _Course:
             self._attempts._limits.cool(attempt.link.pool, fault.retry_after)
         self._attempts.close(attempt, fault.kind, fault.detail)
         return Failed(number, fault, attempt.sent)
+
+
+_Obeyed = Callable[[_Course, Any], Awaitable[Event]]
+_OBEY: dict[type, _Obeyed] = {
+    Admit: _Course._admit,
+    Open: _Course._open,
+    Begin: _Course._begin,
+    Lose: _Course._lose,
+    Pause: _Course._pause,
+}
