@@ -25,7 +25,7 @@ _HEADERS = (
     b"x-model-affinity",
 )
 _NAMES = {name: name.decode() for name in _HEADERS}
-_LONGEST = 4_096  # bytes of the opening that are read: enough to tell conversations apart
+_EDGE = 512  # bytes of each end of a part that are read, its length besides: enough to tell conversations apart
 
 
 class Session(NamedTuple):
@@ -70,7 +70,9 @@ def bounded(parts: Sequence[bytes]) -> bytes:
     >>> bounded([b"a" * 10_000]) == bounded([b"a" * 10_001])
     False
     """
-    return b"\n".join(b"%d:%b" % (len(part), bytes(part[:_LONGEST])) for part in parts)
+    return b"\n".join(
+        [b"%d:%b" % (len(p), p) if len(p) <= 2 * _EDGE else b"%d:%b%b" % (len(p), p[:_EDGE], p[-_EDGE:]) for p in parts]
+    )
 
 
 @lru_cache(maxsize=1_024)
