@@ -19,7 +19,7 @@ ROOMS = [  # (floor, room, its files and folders)
     (2, "stores", {"stores"}),
     (2, "telemetry", {"telemetry"}),
     (3, "relay", {"relay"}),
-    (4, "proxy", {"proxy"}),
+    (4, "proxy", {"proxy", "seats"}),
     (4, "control", {"control"}),
     (5, "config", {"config", "locate", "problems", "shape", "secrets", "wording", "checks", "reference"}),
     (6, "runtime", {"runtime"}),

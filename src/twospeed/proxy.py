@@ -21,7 +21,8 @@ from twospeed.policy.headers import Pair, to_client
 from twospeed.policy.plan import Needs, Planner, Route
 from twospeed.policy.session import identify
 from twospeed.relay import Reply, relay
-from twospeed.types import Backend, Plan, Record, Request, Sink, Trace, Verdict
+from twospeed.seats import Seats
+from twospeed.types import Backend, Plan, Record, Request, Sink, Tier, Trace, Verdict
 from twospeed.upstream.attempt import BYTES_PER_TOKEN, Attempts
 from twospeed.upstream.client import Job, Try
 
@@ -47,6 +48,7 @@ class Proxy:
         new_id: Makes a request id.
         begin_trace: Joins the caller's trace or begins one, by the request's headers.
         version: Of the configuration, for the record.
+        seats: Who may be under way at once.
 
     `serving`: requests under way; a snapshot that was replaced may be closed when there are none.
     """
@@ -63,6 +65,7 @@ class Proxy:
         new_id: Callable[[], str],
         begin_trace: Callable[[Mapping[bytes, bytes]], Trace | None],
         version: str,
+        seats: Seats,
     ) -> None:
         self.catalogue = catalogue
         self._planner = planner
@@ -74,17 +77,20 @@ class Proxy:
         self._new_id = new_id
         self._begin_trace = begin_trace
         self._version = version
+        self._seats = seats
         self.serving = 0
 
     async def handle(self, call: Call, reply: Reply) -> None:
         """Serve one request. Every path out of here leaves exactly one Record."""
         record = self._opened(call)
         attempt: Try | None = None
+        seat: Tier | None = None
         try:
             request = call.dialect.decode(call.body, call.endpoint)
             self._name(record, call, request)
             verdict, backends = self._choose(call, request)
             plan = self._plan(record, request, verdict, backends)
+            seat = await self._seats.take(plan.tier, plan.deadline)
             attempt = await self._attempts.run(plan, Job(call.dialect, request, call.headers, record.trace), record)
             self._planner.bind(plan.tier, record.session, attempt.row.backend.name)
             record.committed_at = attempt.row.first_token_at
@@ -99,6 +105,7 @@ class Proxy:
             record.fault, record.fault_detail = Kind.INTERNAL, type(bug).__name__
             raise
         finally:
+            self._seats.give(seat)
             self._close(record, attempt)
 
     def _opened(self, call: Call) -> Record:

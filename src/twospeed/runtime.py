@@ -14,9 +14,11 @@ from twospeed.dialects import Dialect, discover
 from twospeed.policy.access import Caller, Callers
 from twospeed.policy.classify import Classifier
 from twospeed.policy.limit import Limit
+from twospeed.policy.overload import Caps, caps
 from twospeed.policy.plan import Planner
 from twospeed.policy.tracing import begin
 from twospeed.proxy import Proxy
+from twospeed.seats import Seats
 from twospeed.stores.open import Memory, open_memory
 from twospeed.stores.shared import Host
 from twospeed.types import Backend, Sink, Transport
@@ -54,6 +56,8 @@ class Runtime:
         self.transports = transports(loaded, before)
         self.links = {name: self._link(backend) for name, backend in self.catalogue.backends.items()}
         names = {name: self.catalogue.names_of(backend) for name, backend in self.catalogue.backends.items()}
+        self.seats: Seats = before.seats if before else Seats(_caps(loaded), clock)
+        self.seats.caps = _caps(loaded)
         self.proxy = Proxy(
             self.catalogue,
             Planner(self.catalogue.lanes, names, memory.health, memory.affinity),
@@ -65,6 +69,7 @@ class Runtime:
             self.new_id,
             partial(begin, ratio=_ratio(loaded), bits=random.getrandbits),
             loaded.version,
+            self.seats,
         )
 
     @staticmethod
@@ -92,6 +97,18 @@ class Runtime:
             link.headers = ((b"content-type", b"application/json"),)
             link.forward = frozenset({b"x-twospeed-simulate"})
         return link
+
+
+def _caps(loaded: Loaded) -> Caps:
+    listen, tiers = loaded.config.listen, loaded.config.tiers
+    return caps(
+        listen.max_in_flight,
+        tiers.fast.max_in_flight,
+        tiers.deep.max_in_flight,
+        listen.fast_share,
+        listen.max_waiting,
+        listen.max_wait,
+    )
 
 
 def _ratio(loaded: Loaded) -> float | None:

@@ -162,6 +162,7 @@ def test_everything_counted_is_in_the_exposition():
         "twospeed.telemetry.exported",
         "twospeed.telemetry.dropped",
         "twospeed.cpu.time",
+        "twospeed.tier.refused",
     }
     expected = {i.family for i in INSTRUMENTS if i.wide and i.name not in looked_up}
     assert families.keys() == expected

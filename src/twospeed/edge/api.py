@@ -62,7 +62,10 @@ class Api:
     def _step(self, head: Head) -> Step:
         dialect = self._posts.get(head.path)
         if head.method == "POST" and dialect is not None and b"upgrade" not in head.headers:
-            return partial(self._ask, dialect, self._caller(head), self.runtime)
+            caller = self._caller(head)
+            if self.runtime.seats.full:
+                raise Fault(Kind.OVERLOADED, "the server has as many requests under way as it takes; try again")
+            return partial(self._ask, dialect, caller, self.runtime)
         return self._other(head, known=dialect is not None)
 
     def _other(self, head: Head, known: bool) -> Step:

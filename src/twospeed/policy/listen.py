@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr
 
 from twospeed.types import Settings
-from twospeed.units import PositiveCount, PositiveDuration, Size
+from twospeed.units import Count, Fraction, PositiveCount, PositiveDuration, Size
 
 _LOOPBACK = re.compile(r"127\.\d{1,3}\.\d{1,3}\.\d{1,3}")
 
@@ -41,6 +41,14 @@ class Listen(Settings):
     """Seconds a connection may wait for its next request before it is closed."""
     max_connections: PositiveCount = 10_000
     """Connections open at once; one more is answered 503 with Retry-After and closed."""
+    max_in_flight: PositiveCount = 8_000
+    """Model requests under way at once in each process; beyond them 503 with Retry-After. Health checks do not count."""
+    fast_share: Fraction = 0.2
+    """Share of `max_in_flight` that deep requests leave to the fast tier."""
+    max_waiting: Count = 100
+    """Requests of each tier that may wait for room; only where requests end fast enough that it comes in time."""
+    max_wait: PositiveDuration = 0.5
+    """How long such a request may wait, and never longer than a tenth of the time it has left."""
     stall_timeout: PositiveDuration = 15.0
     """Seconds a client may take nothing of an answer that waits for it before it is dropped."""
     drain: PositiveDuration = 120.0

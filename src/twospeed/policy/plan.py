@@ -15,7 +15,7 @@ from twospeed.policy.breaker import Health
 from twospeed.policy.rank import Ordering, Rank
 from twospeed.policy.rank.ordered import Rank as Ordered
 from twospeed.types import Backend, Candidate, Plan, Request, Settings, Tier, Timeouts, Verdict
-from twospeed.units import PositiveDuration
+from twospeed.units import PositiveCount, PositiveDuration
 
 AUTO = "auto"
 
@@ -46,6 +46,9 @@ class TierSettings(Settings):
     """Backends in order of preference: provider/model, or an alias from `models`."""
     timeouts: Deadlines = Deadlines()
     """Deadlines of requests in this tier."""
+    max_in_flight: PositiveCount | None = None
+    """Requests of this tier under way at once in each process; left out: only `listen.max_in_flight` and its
+    `fast_share` bound them."""
     rank: Annotated[Rank, Field(description="How to order the backends that can serve.")] = Ordered()
 
 

@@ -155,6 +155,13 @@ BREAKER_STATE = Instrument(
     merge="max",
 )
 IN_FLIGHT = Instrument("twospeed.requests.in_flight", "gauge", "{request}", (), "Requests being served now.")
+TIER_IN_FLIGHT = Instrument(
+    "twospeed.tier.in_flight", "gauge", "{request}", ("tier",), "Model requests under way, which the caps bound."
+)
+TIER_WAITING = Instrument("twospeed.tier.waiting", "gauge", "{request}", ("tier",), "Requests that wait for room.")
+TIER_REFUSED = Instrument(
+    "twospeed.tier.refused", "counter", "{request}", ("tier",), "Requests turned away because there was no room."
+)
 CONNECTIONS = Instrument("twospeed.connections", "gauge", "{connection}", (), "Client connections open now.")
 STORE_UP = Instrument(
     "twospeed.store.up",
@@ -228,6 +235,9 @@ INSTRUMENTS = (
     LIMIT_REFUSED,
     BREAKER_STATE,
     IN_FLIGHT,
+    TIER_IN_FLIGHT,
+    TIER_WAITING,
+    TIER_REFUSED,
     CONNECTIONS,
     STORE_UP,
     BUILD,

@@ -1,0 +1,102 @@
+"""Seats: requests under way and in line, counted in this process for all configuration snapshots at once (R17).
+
+Who may sit is decided in `policy.overload`; here is who does. Owns no task: a request waits in its own, and whoever leaves
+hands the seat on at once, to the fast tier first and in each tier in the order of coming.
+"""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable
+
+from twospeed.errors import Fault, Kind
+from twospeed.policy.overload import UNKNOWN, Caps, Lane, Wait, decide, departed, fits
+from twospeed.types import TIERS, Tier
+
+_OTHER: dict[Tier, Tier] = {"fast": "deep", "deep": "fast"}
+
+
+class Seats:
+    """The seats of one process. `caps` may be changed at any time; who sits keeps the seat.
+
+    `lanes`: what is under way, per tier. `refused`: requests turned away, per tier.
+
+    Args:
+        clock: Instants in seconds, on the event loop's clock.
+    """
+
+    def __init__(self, caps: Caps, clock: Callable[[], float]) -> None:
+        self.caps = caps
+        self.lanes: dict[Tier, Lane] = {tier: Lane() for tier in TIERS}
+        self.refused: Counter[Tier] = Counter()
+        self._clock = clock
+        self._lines: dict[Tier, deque[asyncio.Future[None]]] = {tier: deque() for tier in TIERS}
+
+    @property
+    def full(self) -> bool:
+        """Whether no request of any tier could begin, nor wait."""
+        caps, fast, deep = self.caps, self.lanes["fast"], self.lanes["deep"]
+        return fast.under_way + deep.under_way >= caps.total and min(fast.waiting, deep.waiting) >= caps.line
+
+    async def take(self, tier: Tier, deadline: float) -> Tier:
+        """Sit down, or stand in line where that is short; the caller `give`s the seat back.
+
+        Args:
+            deadline: Instant at which the request has failed anyway.
+
+        Raises: Fault OVERLOADED.
+        """
+        own, other = self.lanes[tier], self.lanes[_OTHER[tier]]
+        if not fits(self.caps, tier, own, other) or own.waiting:
+            await self._stand_in_line(tier, own, deadline)
+        own.under_way += 1
+        return tier
+
+    def give(self, seat: Tier | None) -> None:
+        """Leave a seat, None for one never taken."""
+        if seat is None:
+            return
+        lane = self.lanes[seat]
+        lane.under_way -= 1
+        departed(lane, self._clock())
+        self._call_next()
+
+    async def _stand_in_line(self, tier: Tier, lane: Lane, deadline: float) -> None:
+        decision = decide(self.caps, lane, self._clock(), deadline)
+        if not isinstance(decision, Wait):
+            raise self._refusal(tier, decision.retry_after)
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        line = self._lines[tier]
+        line.append(turn)
+        lane.waiting += 1
+        try:
+            async with asyncio.timeout(decision.until - self._clock()):
+                await asyncio.shield(turn)
+        except TimeoutError:
+            self._leave_line(tier, turn)
+            raise self._refusal(tier, UNKNOWN) from None
+        except asyncio.CancelledError:
+            self._leave_line(tier, turn)
+            raise
+        lane.under_way -= 1  # the seat that was held for it; it sits down in the very same step
+
+    def _leave_line(self, tier: Tier, turn: "asyncio.Future[None]") -> None:
+        if turn.done():  # called in the very moment of leaving
+            self.lanes[tier].under_way -= 1
+            self._call_next()
+        else:
+            self._lines[tier].remove(turn)
+            self.lanes[tier].waiting -= 1
+
+    def _call_next(self) -> None:
+        for tier in TIERS:
+            line, own, other = self._lines[tier], self.lanes[tier], self.lanes[_OTHER[tier]]
+            while line and fits(self.caps, tier, own, other):
+                own.waiting -= 1
+                own.under_way += 1  # held for it until its task runs, so that nobody overtakes
+                line.popleft().set_result(None)
+
+    def _refusal(self, tier: Tier, retry_after: float) -> Fault:
+        self.refused[tier] += 1
+        detail = f"{self.lanes[tier].under_way} {tier} requests under way, {self.lanes[tier].waiting} in line"
+        message = "the server has as many requests under way as it takes; try again"
+        return Fault(Kind.OVERLOADED, message, detail=detail, retry_after=retry_after)
