@@ -6,8 +6,18 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from twospeed.edge.status import shown, status
+from twospeed.seats import Seats
 from twospeed.telemetry.exposition import render
-from twospeed.telemetry.instruments import CONFIG, CONNECTIONS, IN_FLIGHT, RELOADS, STORE_UP
+from twospeed.telemetry.instruments import (
+    CONFIG,
+    CONNECTIONS,
+    IN_FLIGHT,
+    RELOADS,
+    STORE_UP,
+    TIER_IN_FLIGHT,
+    TIER_REFUSED,
+    TIER_WAITING,
+)
 from twospeed.telemetry.metrics import Reading
 from twospeed.telemetry.watches import breakers, limits
 
@@ -55,8 +65,17 @@ class OneProcess:
         memory = runtime.memory
         yield Reading(IN_FLIGHT, (), server.http.in_flight)
         yield Reading(CONNECTIONS, (), server.http.connections)
+        yield from crowds(runtime.seats)
         yield Reading(STORE_UP, (memory.name,), int(memory.well()))
         yield Reading(CONFIG, (runtime.loaded.version,), 1)
         for outcome, count in server.reloads.counts.items():
             yield Reading(RELOADS, (outcome,), count)
         yield from chain(breakers(memory.health, runtime.catalogue.backends), limits(memory.limits))
+
+
+def crowds(seats: Seats) -> Iterator[Reading]:
+    """Look up how full each tier is."""
+    for tier, lane in seats.lanes.items():
+        yield Reading(TIER_IN_FLIGHT, (tier,), lane.under_way)
+        yield Reading(TIER_WAITING, (tier,), lane.waiting)
+        yield Reading(TIER_REFUSED, (tier,), seats.refused[tier])
