@@ -86,7 +86,7 @@ MEANING: dict[Kind, Meaning] = {
     Kind.NO_BACKEND: Meaning(Source.PROXY, 503),
     Kind.CONTEXT_TOO_LONG: Meaning(Source.CLIENT, 400),
     Kind.RATE_LIMITED: Meaning(Source.PROXY, 429, fallback=True),
-    Kind.OVERLOADED: Meaning(Source.PROXY, 503),
+    Kind.OVERLOADED: Meaning(Source.PROXY, 503, fallback=True),
     Kind.DRAINING: Meaning(Source.PROXY, 503),
     Kind.BREAKER_OPEN: Meaning(Source.PROXY, 503, fallback=True),
     Kind.CONNECT_FAILED: Meaning(Source.BACKEND, 502, fallback=True, trips=True),

@@ -61,3 +61,21 @@ async def test_a_store_that_is_away_is_told_and_no_reason_to_leave():
             assert answer.status == 200
             assert await answer.json() == {"status": "ready", "degraded": ["redis"]}
         assert (await server.chat()).status == 200
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd", "br", "deflate, gzip", "GZIP"])
+async def test_compressed_bodies_are_refused_before_they_are_read(coding: str):
+    """What could be a bomb is not unpacked; the answer says what to do instead."""
+    async with serving() as server:
+        headers = {"content-encoding": coding, "content-length": "1000000"}
+        async with server.http.post(
+            f"{server.url}/v1/chat/completions", data=b"x" * 1_000_000, headers=headers
+        ) as answer:
+            assert answer.status == 415
+            assert "Content-Encoding" in (await answer.json())["error"]["message"]
+
+
+async def test_identity_is_no_compression():
+    """A client may say that it sends the body as it is."""
+    async with serving() as server:
+        assert (await server.chat(headers={"content-encoding": "identity"})).status == 200

@@ -167,3 +167,11 @@ async def test_only_requests_under_a_concurrency_limit_are_watched():
     stage.attempts.close(attempt, None)
     await stage.run(plan("b"))
     assert kept == {}
+
+
+async def test_no_free_connection_is_not_the_providers_fault():
+    """Where all connections are in use, the next backend is asked, and the breaker hears nothing."""
+    stage = Stage(Transport(Fault(Kind.OVERLOADED)), Transport(streaming(TEXT)))
+    await stage.run(plan("a", "b"))
+    assert [row.kind for row in stage.record.attempts] == [Kind.OVERLOADED, None]
+    assert not [heard for heard in stage.notes.heard if heard[0] == "failed"]

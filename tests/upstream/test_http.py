@@ -380,12 +380,14 @@ async def test_limit_on_connections_and_the_line(engine):
 
 
 async def test_line_has_a_deadline(engine):
-    """Waiting for a connection counts against the deadline, and who gave up is not served."""
+    """Waiting for a connection counts against the deadline, and who gave up is not served; that is no connect timeout."""
     async with Wire([ASK, GONE], [ASK, ok()]) as wire:
         transport = engine(wire.url, connections=1)
         holder = await transport.connect(soon())
-        with pytest.raises(TimeoutError):
+        with pytest.raises(Fault) as fault:
             await transport.connect(soon(0.01))
+        assert fault.value.kind is Kind.OVERLOADED
+        assert not fault.value.meaning.trips
         holder.close()
         exchange = await transport.connect(soon())
         assert transport.open_connections == 1

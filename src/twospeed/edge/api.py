@@ -65,6 +65,7 @@ class Api:
             caller = self._caller(head)
             if self.runtime.seats.full:
                 raise Fault(Kind.OVERLOADED, "the server has as many requests under way as it takes; try again")
+            _plain(head)
             return partial(self._ask, dialect, caller, self.runtime)
         return self._other(head, known=dialect is not None)
 
@@ -122,6 +123,13 @@ class Api:
         else:
             refusal = self.refuse(call.head, unknown_model(name))
             reply.send(refusal.status, refusal.headers, refusal.body)
+
+
+def _plain(head: Head) -> None:
+    """R28: bodies come as they are; one that could grow while it is unpacked is refused before it is read."""
+    coding = head.headers.get(b"content-encoding", b"")
+    if coding.strip().lower() not in (b"", b"identity"):
+        raise Fault(Kind.UNSUPPORTED_ENCODING, "compressed request bodies are not taken: send it without Content-Encoding")
 
 
 def _model(name: str) -> dict[str, object]:

@@ -5,8 +5,8 @@ redirects or decides. Parts: `dial` makes connections, `pool` keeps them, `conne
 reads them, `head` writes ours, `inflate` undoes compression.
 
 Faults: CONNECT_FAILED, TLS_FAILED (no connection), RESET (none or no complete head came), TRUNCATED (the body was
-cut), PROTOCOL_ERROR (what came is not valid), ANSWER_TOO_LARGE (inflated), DRAINING (closed), INTERNAL (we asked
-for something that must not be written). After any failure, timeout or cancellation the connection is gone at once.
+cut), PROTOCOL_ERROR (what came is not valid), ANSWER_TOO_LARGE (inflated), OVERLOADED (no connection came free),
+DRAINING (closed), INTERNAL (we asked for something that must not be written). After any failure, timeout or cancellation the connection is gone at once.
 """
 
 import asyncio
@@ -56,26 +56,34 @@ class HttpTransport:
         """Return an exchange on an idle or a new connection; `fresh` forbids a used one.
 
         Raises:
-            TimeoutError: at `deadline`, an instant of loop.time(), waiting in line included.
-            Fault: CONNECT_FAILED, TLS_FAILED; DRAINING after `close`.
+            TimeoutError: at `deadline`, an instant of loop.time().
+            Fault: CONNECT_FAILED, TLS_FAILED; OVERLOADED, when the time was spent waiting in line; DRAINING after `close`.
         """
         connection = None if fresh else self._pool.take()
         if connection is None:
-            async with asyncio.timeout_at(deadline):
-                connection = await self._place(fresh)
+            connection = await self._place(fresh, deadline)
         return HttpExchange(connection, self)
 
     async def close(self) -> None:
         """Close idle connections and refuse new ones; exchanges under way go on to their end."""
         self._pool.close()
 
-    async def _place(self, fresh: bool) -> Connection:
-        while True:
-            connection = await self._pool.place(fresh)
-            if connection is None:
-                return await self._dial()
-            if not connection.closed:
-                return connection
+    async def _place(self, fresh: bool, deadline: float) -> Connection:
+        crowded = self._pool.crowded
+        try:
+            async with asyncio.timeout_at(deadline):
+                while True:
+                    connection = await self._pool.place(fresh)
+                    if connection is None:
+                        return await self._dial()
+                    if not connection.closed:
+                        return connection
+        except TimeoutError:
+            if not crowded:
+                raise
+            # We hold the line busy ourselves: that says nothing about the provider, and its breaker must not hear of it.
+            busy = "the model provider is busy; try again"
+            raise Fault(Kind.OVERLOADED, busy, detail="every connection to the provider is in use") from None
 
     async def _dial(self) -> Connection:
         connection = Connection()

@@ -42,6 +42,11 @@ class Pool:
         """Connections that wait for a request."""
         return len(self._idle)
 
+    @property
+    def crowded(self) -> bool:
+        """Whether whoever needs a new connection must wait for one to end."""
+        return self.open >= self._limit
+
     def take(self) -> Connection | None:
         """Return an idle connection, None when there is none. Raises: Fault DRAINING when closed."""
         if self.closed:
