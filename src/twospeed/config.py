@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails
 
-from twospeed import checks, secrets, shape, wording
+from twospeed import checks, presets, secrets, shape, wording
 from twospeed.locate import Document
 from twospeed.policy.access import Key, digest
 from twospeed.policy.breaker import Breaker
@@ -28,7 +28,7 @@ from twospeed.stores import SCHEMES, RedisStore
 from twospeed.telemetry import Collector, Push, Signal, Telemetry, Traces, collector
 from twospeed.telemetry.conventions import OPT_IN_VARIABLE
 from twospeed.types import Backend, Settings
-from twospeed.upstream import Provider, SimulatedProvider
+from twospeed.upstream import Provider, SimulatedProvider, completions, dialects
 
 REDIS_URL: Path = ("stores", "redis", "url")
 FREE_KEYS = "x-"  # top-level keys that begin so are the operator's own, a place for anchors
@@ -95,7 +95,7 @@ class Loaded:
 
     `providers`: those that take part; `left_out`: the others, each with the reason. `callers`: name, SHA-256 digest of
     the key, names and globs allowed. `provider_headers`: with references replaced. `collectors`: where traces and
-    metrics go, if anywhere. `conventions`: what OTEL_SEMCONV_STABILITY_OPT_IN asks for. `version`: of the file's text.
+    metrics go, if anywhere. `conventions`: what OTEL_SEMCONV_STABILITY_OPT_IN asks for. `version`: of the file's `text`.
     `warnings`: nothing that hinders.
     """
 
@@ -112,30 +112,42 @@ class Loaded:
     redis_url: str | None = field(repr=False)  # with its reference replaced
     collectors: Mapping[Signal, Collector] = field(repr=False)
     conventions: frozenset[str]
+    text: bytes = field(repr=False)
     warnings: tuple[Problem, ...] = ()
 
 
-def load(path: str | os.PathLike[str], env: Mapping[str, str] | None = None) -> Loaded:
+def load(path: str | os.PathLike[str], env: Mapping[str, str] | None = None, text: bytes | None = None) -> Loaded:
     """Read, check and resolve a config file.
 
     Args:
         env: Instead of the process environment.
+        text: Of the file, where somebody has read it already; the file is not looked at then.
 
     Raises: ConfigError, with everything that is wrong.
     """
     file = os.fspath(path)
+    return read(_text(file) if text is None else text, file, os.environ if env is None else env)
+
+
+def _text(file: str) -> bytes:
     try:
-        data = FilePath(file).read_bytes()
+        return FilePath(file).read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a path"
         raise ConfigError([Problem(file, 1, 1, (), f"cannot be read: {reason.lower()}")]) from None
-    return read(data, file, os.environ if env is None else env)
+
+
+def secret(reference: str) -> str:
+    """Return what a reference on the command line stands for: env:NAME or file:PATH. Raises: secrets.Unresolved."""
+    return secrets.resolve(reference, os.environ, FilePath())
 
 
 def read(data: bytes, file: str, env: Mapping[str, str]) -> Loaded:
     """Check and resolve the text of a config file; `file` is its name in messages, and where relative paths begin."""
     document = Document(data, file)
-    config, value, problems = _settings(_top(document), document)
+    written = _top(document)
+    config, value, problems = _settings(presets.filled(written), document)
+    problems += [_placed(checks.Finding(*found), document) for found in presets.unknown(written)]
     names = checks.Names(value, env)
     resolved: dict[Path, str] = {}
     problems += [_placed(finding, document) for finding in checks.check(value, names)]
@@ -143,8 +155,7 @@ def read(data: bytes, file: str, env: Mapping[str, str]) -> Loaded:
     problems = ordered([*document.problems, *problems])
     if config is None or any(problem.severity == "error" for problem in problems):
         raise ConfigError(problems)
-    version = hashlib.sha256(data).hexdigest()[:12]
-    return _loaded(file, version, config, names, env, resolved, tuple(problems))
+    return _loaded(file, data, config, names, env, resolved, tuple(problems))
 
 
 def _top(document: Document) -> dict[str, Any]:
@@ -223,7 +234,7 @@ def _way_out(path: Path, reference: str) -> str:
 
 def _loaded(
     file: str,
-    version: str,
+    text: bytes,
     config: Config,
     names: checks.Names,
     env: Mapping[str, str],
@@ -238,7 +249,7 @@ def _loaded(
     ]
     return Loaded(
         path=file,
-        version=version,
+        version=hashlib.sha256(text).hexdigest()[:12],
         config=config,
         catalogue=Catalogue(backends, config.models, config.tiers),
         providers=providers,
@@ -252,6 +263,7 @@ def _loaded(
         redis_url=resolved.get(REDIS_URL) or (config.stores.redis.url if config.stores.redis else None),
         collectors=dict(_collectors(config.telemetry, resolved, env)),
         conventions=frozenset(filter(None, env.get(OPT_IN_VARIABLE, "").replace(" ", "").split(","))),
+        text=text,
         warnings=warnings,
     )
 
@@ -260,7 +272,11 @@ def _backends(name: str, provider: Provider) -> Iterator[Backend]:
     for model, settings in provider.models.items():
         full = f"{name}/{model}@{provider.region}"
         family = settings.family or ""
-        yield Backend(name, model, provider.region, full, family, settings.context, settings.images)
+        spoken = dialects(provider, model)
+        asked, fim = completions(provider, model)
+        yield Backend(
+            name, model, provider.region, full, family, settings.context, settings.images, spoken, asked.suffix, fim
+        )
 
 
 def _collectors(

@@ -8,23 +8,30 @@ listener, one call per request, and is cancelled when the client leaves.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 import msgspec
 
-from twospeed.dialects import Dialect
+from twospeed.dialects import Dialect, Estimating, Reader
 from twospeed.errors import Fault, Kind
+from twospeed.keystrokes import Keystrokes
 from twospeed.policy.access import Caller
 from twospeed.policy.catalogue import Catalogue
 from twospeed.policy.choose import choose, pinned_tier
 from twospeed.policy.classify import Classifier
-from twospeed.policy.headers import Pair, to_client
+from twospeed.policy.completing import completing, family_notes
+from twospeed.policy.headers import Pair, to_client, without_dialect
+from twospeed.policy.keystroke import CancelOlder, Stroke
 from twospeed.policy.plan import Needs, Planner, Route
 from twospeed.policy.session import identify
-from twospeed.relay import Reply, relay
+from twospeed.policy.wishes import wished
+from twospeed.relay import Reply, interrupt, relay
 from twospeed.seats import Seats
 from twospeed.types import Backend, Plan, Record, Request, Sink, Tier, Trace, Verdict
 from twospeed.upstream.attempt import BYTES_PER_TOKEN, Attempts
 from twospeed.upstream.client import Job, Try
+
+EVENT_STREAM = (b"content-type", b"text/event-stream")
 
 
 class Call(msgspec.Struct):
@@ -78,6 +85,7 @@ class Proxy:
         self._begin_trace = begin_trace
         self._version = version
         self._seats = seats
+        self._keystrokes = Keystrokes()
         self.serving = 0
 
     async def handle(self, call: Call, reply: Reply) -> None:
@@ -89,18 +97,30 @@ class Proxy:
             request = call.dialect.decode(call.body, call.endpoint)
             self._name(record, call, request)
             verdict, backends = self._choose(call, request)
+            if not backends:
+                self._estimate(call, request, reply, record)
+                return
             plan = self._plan(record, request, verdict, backends)
+            if request.completion is not None and request.stream:
+                await self._keystrokes.begin(record.id, _stroke(record, request), self._rule(plan))
             seat = await self._seats.take(plan.tier, plan.deadline)
-            attempt = await self._attempts.run(plan, Job(call.dialect, request, call.headers, record.trace), record)
+            attempt = await self._attempts.run(plan, self._job(call, request, record), record)
             self._planner.bind(plan.tier, record.session, attempt.row.backend.name)
+            call.body, request.body, request.parsed = (
+                b"",
+                b"",
+                None,
+            )  # no attempt will need it again, and a stream may last for minutes
             record.committed_at = attempt.row.first_token_at
             await relay(attempt, self._headers(record, attempt), reply, record, plan.deadline, self._clock)
             self._attempts.close(attempt, None)
         except Fault as fault:
             self._refuse(call, reply, record, fault)
         except asyncio.CancelledError:
-            record.fault = Kind.CLIENT_GONE
-            raise
+            if not self._keystrokes.superseded(record.id):
+                self._cut(reply, record, attempt)
+                raise
+            self._supersede(call.dialect.reader(request), reply, record, attempt)
         except BaseException as bug:
             record.fault, record.fault_detail = Kind.INTERNAL, type(bug).__name__
             raise
@@ -136,26 +156,71 @@ class Proxy:
     def _choose(self, call: Call, request: Request) -> tuple[Verdict, Sequence[Backend]]:
         """Find the tier, and the backends of it that this caller may use."""
         pinned = pinned_tier(call.headers)
-        route = self.catalogue.route(request.model)
-        if route is None or not call.caller.may_use(request.model, *route.names):
-            raise unknown_model(request.model)
+        route = self._route(call.caller, request)
         if pinned:
             route = Route(pinned, reason="header")
         verdict = choose(route, lambda: self._classifier.classify(call.dialect.conversation(request)))
-        verdict, backends = self._planner.within_reach(verdict, route, call.caller)
+        served_by = (request.dialect,) if request.bound else call.dialect.served_by
+        verdict, backends = self._planner.within_reach(verdict, route, call.caller, served_by)
         if not backends:
-            raise unknown_model(request.model)
+            fault = self._unserved(call, request, verdict, route)
+            if fault.kind is Kind.MODEL_NOT_FOUND or not hasattr(call.dialect, "estimate"):
+                raise fault
+        elif request.wishes is not None:
+            backends = self._wished(call, request, verdict, list(backends), served_by)
         return verdict, backends
+
+    def _route(self, caller: Caller, request: Request) -> Route:
+        """Return what the name asked for leads to; where it leads nowhere, the first of `models` that leads anywhere."""
+        for name in (request.model, *(request.wishes.models if request.wishes else ())):
+            route = self.catalogue.route(name)
+            if route is not None and caller.may_use(name, *route.names):
+                return route
+        raise unknown_model(request.model)
+
+    def _wished(
+        self, call: Call, request: Request, verdict: Verdict, backends: list[Backend], served_by: tuple[str, ...]
+    ) -> Sequence[Backend]:
+        assert request.wishes is not None
+        for name in request.wishes.models:
+            route = self.catalogue.route(name)
+            if route is not None and call.caller.may_use(name, *route.names):
+                backends += self._planner.within_reach(verdict, route, call.caller, served_by)[1]
+        return wished(list(dict.fromkeys(backends)), request.wishes, self._planner.health)
+
+    def _estimate(self, call: Call, request: Request, reply: Reply, record: Record) -> None:
+        """Answer here what no provider answers, and say that it is an estimate."""
+        body = cast(Estimating, call.dialect).estimate(request)
+        record.status, record.bytes_out = 200, len(body)
+        record.notes.append("estimated")
+        headers = [pair for pair in self._headers(record, None) if pair[1]]
+        reply.send(200, [(b"content-type", b"application/json"), (b"x-twospeed-estimated", b"1"), *headers], body)
+
+    def _unserved(self, call: Call, request: Request, verdict: Verdict, route: Route) -> Fault:
+        """Say why nobody can serve a name: nobody there speaks what is asked, or the caller may not use any."""
+        if not self._planner.within_reach(verdict, route, call.caller)[1]:
+            return unknown_model(request.model)
+        if request.bound:
+            message = f"'{request.bound}' needs a provider that keeps responses; this one keeps none, so send all input"
+            return Fault(Kind.BAD_REQUEST, message, param=request.bound)
+        shown = request.model[:100]
+        return Fault(Kind.BAD_REQUEST, f"no provider of '{shown}' offers {call.endpoint[:100]}", param="model")
 
     def _plan(self, record: Record, request: Request, verdict: Verdict, backends: Sequence[Backend]) -> Plan:
         record.tier, record.reasons = verdict.tier, verdict.reasons
         record.score, record.gain = verdict.score, verdict.gain
+        if request.completion is not None:
+            backends = completing(backends, request.completion)
+            record.notes += family_notes(request.completion)
         needs = Needs(tokens=len(request.body) // BYTES_PER_TOKEN)
         return self._planner.plan(verdict.tier, backends, record.session, needs, request, self._clock())
 
+    def _job(self, call: Call, request: Request, record: Record) -> Job:
+        return Job(call.dialect, request, call.headers, record.trace, record.id, record.started_wall)
+
     def _headers(self, record: Record, attempt: Try | None) -> list[Pair]:
         """Every answer says which request this was and where it went."""
-        passed = to_client(attempt.headers) if attempt else []
+        passed = self._passed(attempt) if attempt else []
         backend = record.backend
         return [
             *passed,
@@ -165,6 +230,16 @@ class Proxy:
             (b"x-twospeed-reason", ",".join(record.reasons[:3]).encode("latin-1", "replace")),
             (b"x-twospeed-attempts", b"%d" % len(record.attempts)),
         ]
+
+    def _passed(self, attempt: Try) -> list[Pair]:
+        """Return the provider's headers for the client and, where asked for, what its translation left out."""
+        passed = to_client(attempt.headers)
+        if attempt.spoken is attempt.job.dialect:
+            return passed
+        passed = without_dialect(passed)
+        if attempt.dropped and attempt.job.headers.get(b"x-twospeed-explain") == b"1":
+            passed.append((b"x-twospeed-dropped", ", ".join(attempt.dropped).encode("ascii", "replace")))
+        return passed
 
     def _refuse(self, call: Call, reply: Reply, record: Record, fault: Fault) -> None:
         """Record a fault and, where nothing was sent yet, answer it in the caller's dialect."""
@@ -176,17 +251,54 @@ class Proxy:
         known = [pair for pair in self._headers(record, None) if pair[1]]
         reply.send(refusal.status, [*refusal.headers, *known], refusal.body)
 
+    def _rule(self, plan: Plan) -> CancelOlder:
+        return self.catalogue.lanes[plan.tier].cancel_older
+
+    def _supersede(self, reader: Reader, reply: Reply, record: Record, attempt: Try | None) -> None:
+        """The editor has typed on: end the stream without an error, begun or not; a whole answer stays one."""
+        if reply.done and attempt is not None:
+            self._attempts.close(attempt, None)
+            return
+        fault = Fault(Kind.SUPERSEDED, detail="a newer keystroke")
+        record.fault, record.fault_detail = fault.kind, fault.detail
+        if attempt is not None:
+            interrupt(attempt, reply, record, fault)
+            return
+        if record.attempts:
+            record.attempts[-1].kind = fault.kind
+        last = reader.interrupt(fault)
+        record.status, record.bytes_out = 200, len(last)
+        reply.start(200, [EVENT_STREAM, *[pair for pair in self._headers(record, None) if pair[1]]])
+        reply.finish(last)
+
+    def _cut(self, reply: Reply, record: Record, attempt: Try | None) -> None:
+        """The client left; or the server stops, and then a stream already begun still ends honestly (R24)."""
+        if reply.gone:
+            record.fault = Kind.CLIENT_GONE
+            return
+        fault = Fault(Kind.DRAINING, "the server is shutting down; try again")
+        record.fault = fault.kind
+        if reply.started and attempt is not None and attempt.reader is not None:
+            interrupt(attempt, reply, record, fault)
+
     def _close(self, record: Record, attempt: Try | None) -> None:
         """Settle what is open and tell everyone who listens."""
         self.serving -= 1
+        self._keystrokes.end(record.id)
         if attempt is not None:
             self._attempts.close(attempt, record.fault, record.fault_detail)
             reader = attempt.reader
             record.finish = reader.finish if reader else attempt.finish
             record.usage = attempt.usage
+            record.notes += [f"dropped:{what}" for what in attempt.dropped]
         record.ended_at = self._clock()
         for sink in self._sinks:
             sink(record)
+
+
+def _stroke(record: Record, request: Request) -> Stroke:
+    assert request.completion is not None
+    return Stroke(record.session, record.session_source, request.endpoint, request.model, request.completion)
 
 
 def unknown_model(model: str) -> Fault:

@@ -1,4 +1,5 @@
-"""Reference: the JSON Schema that editors complete from and docs/config.md, made from the settings classes; docs/metrics.md.
+"""Reference: the JSON Schema that editors complete from and docs/config.md, made from the settings classes; and what is
+made from the table of instruments: docs/metrics.md, the dashboard, the alerts.
 
 `python -m twospeed.reference` (or `make docs`) writes them; a test says when they are stale.
 """
@@ -7,6 +8,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,13 +17,16 @@ from pydantic.json_schema import models_json_schema
 
 from twospeed import shape
 from twospeed.config import FREE_KEYS, Config
-from twospeed.telemetry import tables
+from twospeed.presets import presets
+from twospeed.telemetry import alerts, grafana, tables
 from twospeed.types import Settings
 from twospeed.units import written_duration, written_share, written_size
 
 SCHEMA_FILE = Path("config/schema.json")
 DOCS_FILE = Path("docs/config.md")
 METRICS_FILE = Path("docs/metrics.md")
+DASHBOARD_FILE = Path("deploy/grafana/dashboard.json")
+ALERTS_FILE = Path("deploy/prometheus/alerts.yaml")
 
 _REFERENCE = r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"
 _REFERENCE_OR_DIGEST = r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|sha256:[0-9a-fA-F]{64})$"
@@ -44,6 +49,8 @@ small one, `config/twospeed.yaml` shows every key. Generated from the code by `m
   the admin listener also `sha256:HEX`, the digest of the key (`printf %s "$KEY" | sha256sum`).
 - **Who takes part**: a provider whose `when` variable is not set, or with an `unless` variable set, is left out of every
   list. A tier without any backend left is an error.
+- **Well-known providers** need only `use: NAME` and what differs: {", ".join(presets())}. The block's own keys win; the key is
+  taken from the provider's usual variable, such as `env:OPENAI_API_KEY`.
 - **Names**: a client may ask for `auto` (classified), `fast`, `deep`, a name of `models`, or `provider/model`; what is none of
   these is tried against the globs of `models`, in the order of the file, and then as the bare name of a provider's model.
 """
@@ -51,11 +58,22 @@ small one, `config/twospeed.yaml` shows every key. Generated from the code by `m
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of the config file: no references inside, values as operators write them."""
-    cleaned = dict(_cleaned()[Config])
+    cleaned = deepcopy(_cleaned()[Config])
+    _allow_presets(cleaned["properties"]["providers"])
     cleaned["patternProperties"] = {f"^{FREE_KEYS}": {"description": "Yours: a place for anchors."}}
     head = {"$schema": "http://json-schema.org/draft-07/schema#", "title": "twospeed config"}
     published: dict[str, Any] = _without_units({**head, **cleaned})
     return published
+
+
+def _allow_presets(providers: dict[str, Any]) -> None:
+    """Let a provider's block say `use` instead of its kind and what that needs."""
+    for block in providers.get("patternProperties", {}).values():
+        keys = {key: node for kind in block["oneOf"] for key, node in kind["properties"].items() if key != "kind"}
+        keys["use"] = {**keys["use"], "enum": list(presets())}
+        block["oneOf"].append(
+            {"type": "object", "properties": keys, "required": ["use"], "additionalProperties": False}
+        )
 
 
 def document() -> str:
@@ -212,6 +230,8 @@ def write(root: Path) -> None:
     (root / SCHEMA_FILE).write_text(rendered_schema())
     (root / DOCS_FILE).write_text(document())
     (root / METRICS_FILE).write_text(tables.document())
+    (root / DASHBOARD_FILE).write_text(grafana.document())
+    (root / ALERTS_FILE).write_text(alerts.document())
 
 
 def rendered_schema() -> str:

@@ -19,6 +19,8 @@ class Reply(Protocol):
     """Where the answer goes; the listener's engine implements it."""
 
     started: bool
+    gone: bool  # the client left or does not read
+    done: bool  # the answer is complete
 
     def send(self, status: int, headers: Sequence[Pair], body: bytes) -> None:
         """Answer in one piece."""
@@ -57,7 +59,7 @@ async def relay(
     try:
         await _stream(attempt, reply, record, deadline, clock)
     except Fault as fault:
-        _interrupt(attempt, reply, record, fault)
+        interrupt(attempt, reply, record, fault)
         raise
     finally:
         record.events_out = attempt.reader.output_events
@@ -100,12 +102,13 @@ async def _drain(attempt: Try, clock: Callable[[], float]) -> None:
         return  # the answer is whole; only the connection is lost
 
 
-def _interrupt(attempt: Try, reply: Reply, record: Record, fault: Fault) -> None:
+def interrupt(attempt: Try, reply: Reply, record: Record, fault: Fault) -> None:
+    """End a stream already begun with the one event that says why (R11); a client that does not read is cut."""
     if fault.kind is Kind.CLIENT_STALLED:
         reply.abort()
         return
     reader = attempt.reader
     assert reader is not None
-    last = reader.good + attempt.job.dialect.interrupt(fault)
+    last = reader.good + reader.interrupt(fault)
     record.bytes_out += len(last)
     reply.finish(last)

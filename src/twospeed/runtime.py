@@ -8,9 +8,12 @@ import random
 import time
 from collections.abc import Sequence
 from functools import partial
+from urllib.parse import urlencode
 
 from twospeed.config import Loaded
 from twospeed.dialects import Dialect, discover
+from twospeed.dialects.fim import families
+from twospeed.dialects.openai_completions import Way
 from twospeed.policy.access import Caller, Callers
 from twospeed.policy.classify import Classifier
 from twospeed.policy.limit import Limit
@@ -22,7 +25,7 @@ from twospeed.seats import Seats
 from twospeed.stores.open import Memory, open_memory
 from twospeed.stores.shared import Host
 from twospeed.types import Backend, Sink, Transport
-from twospeed.upstream import OpenAiProvider, Provider
+from twospeed.upstream import AnthropicProvider, OpenAiProvider, Provider, SimulatedProvider, completions
 from twospeed.upstream.attempt import Attempts
 from twospeed.upstream.client import Link
 from twospeed.upstream.http import HttpTransport
@@ -89,10 +92,18 @@ class Runtime:
         family = backend.family or backend.model
         limit = provider.limits.get(family) or provider.limits.get("*") or NO_LIMIT
         link = Link(self.transports[backend.provider], f"{backend.provider}/{family}", limit)
-        if isinstance(provider, OpenAiProvider):
-            link.headers = _headers(self.loaded, backend.provider)
+        link.dialects, link.quirks = backend.dialects, provider.quirks
+        asked = completions(provider, backend.model)[0]
+        link.completions = Way(asked.path or "", backend.suffix == "native", families().get(backend.fim))
+        if not isinstance(provider, SimulatedProvider):
+            link.headers = _headers(self.loaded, backend.provider, provider.auth)
             link.forward = frozenset(name.lower().encode() for name in provider.forward_headers) - TRACE_HEADERS
-            link.answer_limit, link.account = provider.answer_limit, provider.stream_usage
+            link.answer_limit = provider.answer_limit
+            link.query = "?" + urlencode(provider.query) if provider.query else ""
+        if isinstance(provider, OpenAiProvider):
+            link.account = provider.stream_usage
+        elif isinstance(provider, AnthropicProvider):
+            link.defaults = ((b"anthropic-version", provider.version.encode()),)
         else:
             link.headers = ((b"content-type", b"application/json"),)
             link.forward = frozenset({b"x-twospeed-simulate"})
@@ -126,17 +137,20 @@ def transports(loaded: Loaded, before: Runtime | None = None) -> dict[str, Trans
 
 
 def _transport(name: str, provider: Provider) -> Transport:
-    if isinstance(provider, OpenAiProvider):
-        return HttpTransport(provider.base_url, connections=provider.connections, keep_alive=provider.keep_alive)
-    return SimulatedTransport(name, provider.simulate)
+    if isinstance(provider, SimulatedProvider):
+        return SimulatedTransport(name, provider.simulate)
+    return HttpTransport(provider.base_url, connections=provider.connections, keep_alive=provider.keep_alive)
 
 
-def _headers(loaded: Loaded, provider: str) -> tuple[tuple[bytes, bytes], ...]:
+def _headers(loaded: Loaded, provider: str, auth: str) -> tuple[tuple[bytes, bytes], ...]:
     own = {name.lower().encode(): value.encode() for name, value in loaded.provider_headers[provider].items()}
     fixed = {b"content-type": b"application/json", b"accept-encoding": b"identity"}
     key = loaded.provider_keys.get(provider)
     if key is not None:
-        fixed[b"authorization"] = b"Bearer " + key.encode()
+        name, value = (
+            (b"authorization", b"Bearer " + key.encode()) if auth == "bearer" else (auth.encode(), key.encode())
+        )
+        fixed[name] = value
     return tuple({**fixed, **own}.items())
 
 

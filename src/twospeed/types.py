@@ -69,12 +69,43 @@ class Declared(NamedTuple):
     id: str
 
 
+class Wishes(msgspec.Struct, frozen=True):
+    """Where a request's own body asks to go (`models`, `provider`); names that lead nowhere are passed over.
+
+    `models`: tried in order after the requested one. `order`, `only`, `ignore`: names of providers. `spares`: others
+    than the named ones may serve too. `sort`: latency, throughput, price or "".
+    """
+
+    models: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    spares: bool = True
+    sort: str = ""
+
+
+class Completion(msgspec.Struct, frozen=True):
+    """What stands before and after the cursor, for the completion endpoints.
+
+    `suffix`: None when none was sent. `infill`: the middle is asked for, apart from the prompt. `families`: the model
+    families whose marks the prompt is written in, empty for plain text. `whole`: the prompt is one text.
+    """
+
+    prompt: str = ""
+    suffix: str | None = None
+    infill: bool = False
+    families: frozenset[str] = frozenset()
+    whole: bool = True
+
+
 class Request(msgspec.Struct):
     """A decoded inbound request; the body itself is kept byte for byte.
 
     `model_at`: start and end offset in `body` of the JSON value of the top-level `model` key, quotes included.
     `wants_usage`: the client asked for usage on a stream itself. `stateful`: R3, must not be replayed elsewhere.
-    `parsed`: the dialect's own partial view, read by that dialect only.
+    `parsed`: the dialect's own partial view, read by that dialect only. `bound`: the field that only a provider of the
+    same dialect understands, "" when any will do. `wishes`: where the body asks to go. `completion`: for completion
+    endpoints only.
     """
 
     dialect: str
@@ -87,6 +118,9 @@ class Request(msgspec.Struct):
     wants_usage: bool = False
     max_tokens: int | None = None
     stateful: bool = False
+    bound: str = ""
+    wishes: Wishes | None = None
+    completion: Completion | None = None
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -112,6 +146,9 @@ class Backend(msgspec.Struct, frozen=True):
     family: str = ""  # the pool the provider meters together, "" means the model itself
     context: int = 0  # tokens the model can read, 0 means unknown
     images: bool = True
+    dialects: frozenset[str] = frozenset()  # names of the dialects it speaks, none means any
+    suffix: Literal["native", "template", "none"] = "native"  # how text behind a cursor reaches it
+    fim: str = ""  # the family whose fill-in-the-middle marks it knows, "" means unknown
 
 
 class Timeouts(msgspec.Struct, frozen=True):
@@ -269,6 +306,7 @@ __all__ = [
     "Attempt",
     "Backend",
     "Candidate",
+    "Completion",
     "Conversation",
     "Declared",
     "Exchange",
@@ -286,4 +324,5 @@ __all__ = [
     "Transport",
     "Usage",
     "Verdict",
+    "Wishes",
 ]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NamedTuple, Protocol
 
+from twospeed.dialects.quirks import Quirks
 from twospeed.errors import Fault
 from twospeed.types import Conversation, Declared, Request, Usage
 
@@ -22,10 +23,14 @@ class Refusal(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What an unstreamed answer says about itself. `usage` is None where the provider sent none."""
+    """What an unstreamed answer says about itself. `usage` is None where the provider sent none.
+
+    `body`: what the client gets where that is not the provider's own body, else None.
+    """
 
     usage: Usage | None
     finish: str
+    body: bytes | None = None
 
 
 class Reader(Protocol):
@@ -36,12 +41,23 @@ class Reader(Protocol):
     estimate where usage never comes.
     """
 
-    committed: bool
-    ended: bool
-    usage: Usage | None
-    finish: str
-    output_events: int
-    output_bytes: int
+    @property
+    def committed(self) -> bool: ...
+
+    @property
+    def ended(self) -> bool: ...
+
+    @property
+    def usage(self) -> Usage | None: ...
+
+    @property
+    def finish(self) -> str: ...
+
+    @property
+    def output_events(self) -> int: ...
+
+    @property
+    def output_bytes(self) -> int: ...
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes as they came and return what goes to the client: whole events only, untouched.
@@ -61,14 +77,32 @@ class Reader(Protocol):
         Raises: Fault TRUNCATED when the answer had not finished (R12).
         """
 
+    def interrupt(self, fault: Fault) -> bytes:
+        """Say the fault as the event that ends this stream (R11); b"" where the provider has said it itself."""
 
-class Dialect(Protocol):
-    """One wire API."""
+
+class Spoken(Protocol):
+    """How a request is put to one provider and its answer is read: the caller's own dialect, or a translation."""
+
+    upstream_path: str  # appended to a provider's base_url
+
+    def encode(self, request: Request, model: str, account: bool) -> bytes:
+        """Return the body for the provider: model replaced, usage asked for when `account`. Raises: Fault BAD_REQUEST."""
+
+    def reader(self, request: Request) -> Reader:
+        """Return a fresh reader for the streamed answer to this request."""
+
+    def answer(self, body: bytes) -> Answer:
+        """Read an unstreamed answer. Raises: Fault BAD_ANSWER, ERROR_EVENT (an error body under a good status)."""
+
+
+class Dialect(Spoken, Protocol):
+    """One wire API. Spoken to a provider of the same dialect, the body stays as it is but for its model."""
 
     name: str  # file name, for example "openai_chat"
     paths: tuple[str, ...]  # request paths without the /v1 prefix
-    upstream_path: str  # appended to a provider's base_url
     operation: str  # GenAI operation name
+    served_by: tuple[str, ...]  # names of provider dialects that can serve it, its own first, then by translation
 
     def decode(self, body: bytes, endpoint: str) -> Request:
         """Read a request body. Raises: Fault BAD_REQUEST, in words that name the field."""
@@ -82,20 +116,34 @@ class Dialect(Protocol):
     def conversation(self, request: Request) -> Conversation:
         """Return what classification may look at."""
 
-    def encode(self, request: Request, model: str, account: bool) -> bytes:
-        """Return the body for a provider of the same dialect: model spliced, usage asked for when `account`."""
-
-    def reader(self, request: Request) -> Reader:
-        """Return a fresh reader for the streamed answer to this request."""
-
-    def answer(self, body: bytes) -> Answer:
-        """Read an unstreamed answer. Raises: Fault BAD_ANSWER, ERROR_EVENT (an error body under a good status)."""
-
     def refuse(self, fault: Fault) -> Refusal:
         """Say the fault in this dialect, before anything was sent."""
 
     def interrupt(self, fault: Fault) -> bytes:
         """Say the fault as the one event that ends a stream already begun (R11)."""
+
+
+class Estimating(Protocol):
+    """A dialect whose answer can be estimated here where no provider gives one."""
+
+    def estimate(self, request: Request) -> bytes:
+        """Return the body of such an answer."""
+
+
+def bridge(
+    dialect: Dialect, request: Request, spoken: frozenset[str], provider: str, quirks: Quirks, seed: str, wall: float
+) -> tuple[Spoken, list[str]]:
+    """Return how a request of one dialect is put to a provider that speaks only others, and the list of what is dropped.
+
+    The list grows until the answer has been read. Args: see `translation.Translation`.
+
+    Raises: Fault BAD_REQUEST for what cannot be said in another dialect.
+    """
+    # Loaded with the first request that needs it: most servers never do.
+    from twospeed.dialects.translation import translate
+
+    translated = translate(dialect, request, spoken, provider, quirks, seed, wall)
+    return translated, translated.dropped
 
 
 def discover() -> dict[str, Dialect]:

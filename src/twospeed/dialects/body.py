@@ -38,6 +38,11 @@ def bad(field: str, problem: str) -> Fault:
     return Fault(Kind.BAD_REQUEST, f"Invalid '{field}': {problem}.", param=field)
 
 
+def missing(field: str) -> Fault:
+    """Return the fault of a request without a field it needs."""
+    return Fault(Kind.BAD_REQUEST, f"Missing required field '{field}'.", param=field)
+
+
 def malformed(problem: str) -> Fault:
     """Return the fault of a request that is wrong as a whole."""
     return Fault(Kind.BAD_REQUEST, f"Invalid request body: {problem}.")
@@ -48,16 +53,24 @@ def too_deep() -> Fault:
     return malformed(f"nested more than {depth.LIMIT} levels deep")
 
 
-def read(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    """Decode a body into the decoder's type. Raises: Fault BAD_REQUEST."""
+def read(decoder: msgspec.json.Decoder[T], body: bytes | msgspec.Raw, within: str = "") -> T:
+    """Decode a body, or the value of its field `within`, into the decoder's type. Raises: Fault BAD_REQUEST."""
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise _mistyped(str(error)) from None
+        raise _mistyped(str(error), within) from None
     except msgspec.DecodeError as error:
         raise malformed("not valid JSON" + _place(str(error))) from None
     except RecursionError:
         raise too_deep() from None
+
+
+def lenient(decoder: msgspec.json.Decoder[T], value: msgspec.Raw) -> T | None:
+    """Decode a value that is the provider's to judge; None when it is of another shape."""
+    try:
+        return decoder.decode(value)
+    except msgspec.ValidationError:
+        return None
 
 
 def check_utf8(body: bytes) -> None:
@@ -161,6 +174,26 @@ def splice(body: bytes, span: Span, value: bytes) -> bytes:
     return b"".join((view[: span[0]], value, view[span[1] :]))
 
 
+def without(body: bytes, names: Sequence[str]) -> bytes:
+    """Return the body without its top-level members of these names; all other bytes stay.
+
+    >>> without(b'{"a": 1, "b": [2], "c": 3}', ("b", "c"))
+    b'{"a": 1}'
+    """
+    members = [
+        (key.name, at, at + len(value))
+        for key, value in read(_members, body).items()
+        if (at := start(body, value)) >= 0
+    ]
+    begin = body.index(b"{") + 1
+    kept, end = b"", begin
+    for name, _, stop in members:
+        if name not in names:
+            kept += body[end:stop] if kept else body[end:stop].lstrip(b", \t\r\n")
+        end = stop
+    return body[:begin] + kept + body[end:]
+
+
 def encode_name(model: str) -> bytes:
     """Return a model name as JSON text."""
     return _encode_name(model)
@@ -221,13 +254,13 @@ def _place(error: str) -> str:
     return f" {place[0]}" if place else ""
 
 
-def _mistyped(error: str) -> Fault:
-    missing = _MISSING.match(error)
-    if missing:
-        return Fault(Kind.BAD_REQUEST, f"Missing required field '{missing[1]}'.", param=missing[1])
+def _mistyped(error: str, within: str) -> Fault:
+    absent = _MISSING.match(error)
+    if absent:
+        return missing(absent[1])
     reason, _, place = error.replace("`", "").partition(" - at ")
     problem = _TYPE.sub(lambda found: _TYPES[found[0]], reason[:1].lower() + reason[1:])
-    path = place.removeprefix("key in ").removeprefix("$").removeprefix(".")
+    path = (within + place.removeprefix("key in ").removeprefix("$")).removeprefix(".")
     if not path:
         return malformed(problem)
     fault = bad(path, problem)

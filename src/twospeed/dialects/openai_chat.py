@@ -26,6 +26,7 @@ from twospeed.dialects.body import (
     too_deep,
 )
 from twospeed.dialects.openai_stream import StreamReader
+from twospeed.dialects.wishes import stripped, wishes
 from twospeed.errors import Fault
 from twospeed.types import NULL, Conversation, Declared, Message, Request
 
@@ -83,6 +84,8 @@ class View(msgspec.Struct, Generic[M], gc=False):
     prompt_cache_key: msgspec.Raw = NULL
     metadata: msgspec.Raw = NULL
     client_metadata: msgspec.Raw = NULL
+    models: msgspec.Raw = NULL
+    provider: msgspec.Raw = NULL
 
 
 class Messages(msgspec.Struct, gc=False):
@@ -136,6 +139,7 @@ class OpenAiChat:
     paths: tuple[str, ...] = ("/chat/completions",)
     upstream_path = "/chat/completions"
     operation = "chat"
+    served_by: tuple[str, ...] = ("openai_chat", "openai_responses", "anthropic_messages")
 
     def decode(self, body: bytes, endpoint: str) -> Request:
         """Read a request body. Raises: Fault BAD_REQUEST."""
@@ -155,6 +159,7 @@ class OpenAiChat:
             isinstance(options, StreamOptions) and options.include_usage is True,
             view.max_tokens if view.max_completion_tokens is None else view.max_completion_tokens,
             view.store is True,
+            wishes=None if view.models is view.provider else wishes(view.models, view.provider),
         )
 
     def declared(self, request: Request) -> Declared | None:
@@ -183,6 +188,10 @@ class OpenAiChat:
 
     def encode(self, request: Request, model: str, account: bool) -> bytes:
         """Return the body with `model` replaced and, when `account`, usage asked for on a stream."""
+        body = self._encoded(request, model, account)
+        return body if request.wishes is None else stripped(body)
+
+    def _encoded(self, request: Request, model: str, account: bool) -> bytes:
         body, name = request.body, encode_name(model)
         if not (account and request.stream) or request.wants_usage:
             return splice(body, request.model_at, name)

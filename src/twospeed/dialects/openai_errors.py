@@ -33,10 +33,9 @@ _DETAIL_CHARS = 200
 def refuse(fault: Fault) -> Refusal:
     """Say the fault as a whole answer, before anything was sent (R10)."""
     if fault.kind is Kind.PROVIDER_REFUSED and _is_error(fault.body):
-        return Refusal(_refused_status(fault), _headers(fault), fault.body)
-    status = _refused_status(fault) if fault.kind is Kind.PROVIDER_REFUSED else fault.meaning.status
+        return Refusal(refused_status(fault), headers_of(fault), fault.body)
     error = {"message": fault.message, "type": _type(fault), "param": fault.param, "code": _code(fault)}
-    return Refusal(status, _headers(fault), _encode({"error": error}))
+    return Refusal(refused_status(fault), headers_of(fault), _encode({"error": error}))
 
 
 def interrupt(fault: Fault) -> bytes:
@@ -76,8 +75,11 @@ def _is_error(body: bytes) -> bool:
     return not told.keys().isdisjoint({"error", "message", "detail"})
 
 
-def _refused_status(fault: Fault) -> int:
-    return fault.status if fault.status and 400 <= fault.status < 500 else fault.meaning.status
+def refused_status(fault: Fault) -> int:
+    """Return the status a client sees: that of the provider where it refused the request itself."""
+    if fault.kind is Kind.PROVIDER_REFUSED and fault.status and 400 <= fault.status < 500:
+        return fault.status
+    return fault.meaning.status
 
 
 def _type(fault: Fault) -> str:
@@ -90,7 +92,8 @@ def _code(fault: Fault) -> str:
     return CODES.get(fault.kind, fault.kind.value)
 
 
-def _headers(fault: Fault) -> tuple[tuple[bytes, bytes], ...]:
+def headers_of(fault: Fault) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the headers of an error: when to come back, or not to; the SDKs of both vendors read the same ones."""
     headers = [(b"content-type", b"application/json")]
     if fault.meaning.status in _BUSY:
         wait = fault.retry_after if fault.retry_after is not None else 1.0

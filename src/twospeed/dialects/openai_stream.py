@@ -11,7 +11,7 @@ import msgspec
 
 from twospeed.dialects import sse
 from twospeed.dialects.openai_answer import EMPTY, UNREADABLE, Tokens, tokens
-from twospeed.dialects.openai_errors import provider_error
+from twospeed.dialects.openai_errors import interrupt, provider_error
 from twospeed.errors import Fault, Kind
 from twospeed.types import NULL, Usage
 
@@ -145,6 +145,10 @@ class StreamReader:
             raise Fault(Kind.TRUNCATED, "The provider's answer ended before it was complete.")
         self.ended = True
         return rest + sse.DONE
+
+    def interrupt(self, fault: Fault) -> bytes:
+        """Say the fault as an error event; see `dialects.Reader`."""
+        return interrupt(fault)
 
     def _read(self, block: bytes) -> bytes:
         plain = sse.plain(block)

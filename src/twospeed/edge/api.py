@@ -18,6 +18,7 @@ from twospeed.runtime import Runtime
 
 Step = Callable[[Call, Reply], Awaitable[None] | None]
 JSON = (b"content-type", b"application/json")
+_GREETINGS = ("/", "/api/hello")  # what Claude Code asks first, without a key
 _VERSIONS = ("", "/v1")
 
 
@@ -75,6 +76,8 @@ class Api:
         if path in ("/healthz", "/readyz"):
             self._only(head, "GET", "HEAD")
             return self._ready if path == "/readyz" else self._alive
+        if path in _GREETINGS and head.method == "HEAD":
+            return self._greet
         caller = self._caller(head)
         if b"upgrade" in head.headers:
             raise Fault(Kind.UPGRADE_REFUSED, "this server speaks plain HTTP here; send the request as POST")
@@ -99,10 +102,14 @@ class Api:
     def _ask(self, dialect: Dialect, caller: Caller, runtime: Runtime, call: Call, reply: Reply) -> Awaitable[None]:
         head = call.head
         inbound = Inbound(dialect, head.path, caller, head.headers, call.body, call.received_at)
+        call.body = b""  # the proxy's alone from here on
         return runtime.proxy.handle(inbound, reply)
 
     def _alive(self, call: Call, reply: Reply) -> None:
         reply.send(200, (JSON,), b'{"status":"alive"}')
+
+    def _greet(self, call: Call, reply: Reply) -> None:
+        reply.send(200, (), b"")
 
     def _ready(self, call: Call, reply: Reply) -> None:
         memory = self.runtime.memory

@@ -28,6 +28,15 @@ def to_provider(headers: Mapping[bytes, bytes], extra: frozenset[bytes]) -> list
     ]
 
 
+def without_dialect(headers: Iterable[Pair]) -> list[Pair]:
+    """Leave out what only a provider of the client's own dialect would understand.
+
+    >>> without_dialect([(b"anthropic-beta", b"a"), (b"user-agent", b"b")])
+    [(b'user-agent', b'b')]
+    """
+    return [pair for pair in headers if not pair[0].startswith(_TO_PROVIDER_PREFIXES)]
+
+
 def to_client(headers: Iterable[Pair]) -> list[Pair]:
     """Pick a provider's headers that go to the client. Its request id goes on as `x-upstream-request-id`.
 

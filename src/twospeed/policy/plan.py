@@ -12,12 +12,14 @@ from pydantic import Field
 from twospeed.policy.access import Caller
 from twospeed.policy.affinity import Affinity
 from twospeed.policy.breaker import Health
+from twospeed.policy.keystroke import CancelOlder
 from twospeed.policy.rank import Ordering, Rank
 from twospeed.policy.rank.ordered import Rank as Ordered
 from twospeed.types import Backend, Candidate, Plan, Request, Settings, Tier, Timeouts, Verdict
 from twospeed.units import PositiveCount, PositiveDuration
 
 AUTO = "auto"
+_KNOWN = 4_096  # answers kept; routes also come from what requests wish for
 
 
 class Deadlines(Settings):
@@ -50,6 +52,9 @@ class TierSettings(Settings):
     """Requests of this tier under way at once in each process; left out: only `listen.max_in_flight` and its
     `fast_share` bound them."""
     rank: Annotated[Rank, Field(description="How to order the backends that can serve.")] = Ordered()
+    cancel_older: CancelOlder = "typing"
+    """When a newer streamed completion ends an older one of the same session, endpoint and model. typing: in sessions
+    that the client names, and elsewhere where the texts show that somebody typed on; session: in named sessions only."""
 
 
 class Tiers(Settings):
@@ -79,6 +84,7 @@ class Lane(msgspec.Struct, frozen=True):
     backends: tuple[Backend, ...]
     timeouts: Timeouts
     rank: Ordering
+    cancel_older: CancelOlder = "typing"
 
 
 class Needs(msgspec.Struct, frozen=True):
@@ -103,32 +109,38 @@ class Planner:
     ) -> None:
         self._lanes = lanes
         self._names = names
-        self._health = health
+        self.health = health
         self._affinity = affinity
         self._candidates: dict[tuple[str, Tier, bool], Candidate] = {}
-        # Callers and routes both come from the configuration, so this is bounded by it.
-        self._reach: dict[tuple[str, Tier, tuple[Backend, ...]], tuple[Backend, ...]] = {}
+        self._reach: dict[tuple[str, Tier, tuple[Backend, ...], tuple[str, ...]], tuple[Backend, ...]] = {}
 
-    def within_reach(self, verdict: Verdict, route: Route, caller: Caller) -> tuple[Verdict, Sequence[Backend]]:
+    def within_reach(
+        self, verdict: Verdict, route: Route, caller: Caller, served_by: tuple[str, ...] = ()
+    ) -> tuple[Verdict, Sequence[Backend]]:
         """Return the backends this caller may be sent to, in written order; () when there are none.
 
-        A classified request whose caller may use only the other tier goes there.
+        A classified request that only the other tier can serve, by the caller's key or by the dialects, goes there.
+
+        Args:
+            served_by: Names of dialects of which a backend must speak one; () for any.
         """
-        backends = self._reachable(verdict.tier, route, caller)
+        backends = self._reachable(verdict.tier, route, caller, served_by)
         if backends or route.tier is not None:
             return verdict, backends
         other: Tier = "deep" if verdict.tier == "fast" else "fast"
-        moved = Verdict(other, (f"key:{other}_only", *verdict.reasons), verdict.score, verdict.gain)
-        return moved, self._reachable(other, route, caller)
+        cause = "dialect" if served_by and self._reachable(verdict.tier, route, caller, ()) else "key"
+        moved = Verdict(other, (f"{cause}:{other}_only", *verdict.reasons), verdict.score, verdict.gain)
+        return moved, self._reachable(other, route, caller, served_by)
 
-    def _reachable(self, tier: Tier, route: Route, caller: Caller) -> tuple[Backend, ...]:
-        key = (caller.name, tier, route.backends)
+    def _reachable(self, tier: Tier, route: Route, caller: Caller, served_by: tuple[str, ...]) -> tuple[Backend, ...]:
+        key = (caller.name, tier, route.backends, served_by)
         known = self._reach.get(key)
         if known is None:
             backends = route.backends or self._lanes[tier].backends
             granted = self._granted(caller)
-            known = tuple(backend for backend in backends if backend.name in granted)
-            self._reach[key] = known
+            known = tuple(backend for backend in backends if backend.name in granted and speaks(backend, served_by))
+            if len(self._reach) < _KNOWN:
+                self._reach[key] = known
         return known
 
     def _granted(self, caller: Caller) -> frozenset[str]:
@@ -144,14 +156,14 @@ class Planner:
     def plan(
         self, tier: Tier, backends: Sequence[Backend], session: str, needs: Needs, request: Request, now: float
     ) -> Plan:
-        """Order the backends for one request.
+        """Order the backends for one request; a request that wishes for some gets them in the order it says.
 
         Those that cannot hold the request come into play only when none can. A session keeps its backend while that
         is healthy. One whose breaker is not closed stays in its place as a probe, which the breaker admits or not.
         """
         lane = self._lanes[tier]
         order = [backend.name for backend in fitting(backends, needs)]
-        if len(order) > 1:
+        if len(order) > 1 and request.wishes is None:
             order = self._ordered(lane, order, session, tier)
         known = {backend.name: backend for backend in backends}
         candidates = tuple(self._candidate(known[name], tier, lane) for name in order)
@@ -162,18 +174,18 @@ class Planner:
         if not session:
             return
         bound = self._affinity.get(affinity_key(session, tier))
-        if bound is None or bound == backend or not self._health.usable(bound):
+        if bound is None or bound == backend or not self.health.usable(bound):
             self._affinity.put(affinity_key(session, tier), backend)
 
     def _ordered(self, lane: Lane, names: list[str], session: str, tier: Tier) -> list[str]:
-        order = lane.rank.order(names, self._health, session)
+        order = lane.rank.order(names, self.health, session)
         bound = self._affinity.get(affinity_key(session, tier)) if session else None
-        if bound in order and bound != order[0] and self._health.usable(bound):
+        if bound in order and bound != order[0] and self.health.usable(bound):
             order = [bound, *(name for name in order if name != bound)]
         return order
 
     def _candidate(self, backend: Backend, tier: Tier, lane: Lane) -> Candidate:
-        key = (backend.name, tier, not self._health.usable(backend.name))
+        key = (backend.name, tier, not self.health.usable(backend.name))
         candidate = self._candidates.get(key)
         if candidate is None:
             candidate = self._candidates[key] = Candidate(backend, lane.timeouts, probe=key[2])
@@ -187,6 +199,15 @@ def fitting(backends: Sequence[Backend], needs: Needs) -> Sequence[Backend]:
     """
     fit = [b for b in backends if (not b.context or needs.tokens <= b.context) and (b.images or not needs.images)]
     return fit or backends
+
+
+def speaks(backend: Backend, served_by: Sequence[str]) -> bool:
+    """Say whether a backend speaks one of these dialects.
+
+    >>> speaks(Backend("p", "m", "r", "p/m@r", dialects=frozenset({"openai_chat"})), ("openai_responses",))
+    False
+    """
+    return not served_by or not backend.dialects or not backend.dialects.isdisjoint(served_by)
 
 
 def affinity_key(session: str, tier: Tier) -> str:

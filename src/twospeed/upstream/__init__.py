@@ -6,12 +6,60 @@ said per model, because the same model behaves differently at different provider
 
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, NonNegativeFloat, SecretStr
 
+from twospeed.dialects.fim import families, family_of
+from twospeed.dialects.quirks import Quirks
 from twospeed.policy.limit import Limit
 from twospeed.types import Settings
 from twospeed.units import PositiveCount, PositiveDuration, Size
 from twospeed.upstream.simulated import Simulation
+
+Api = Literal["chat", "completions", "responses", "compact", "embeddings", "messages", "count_tokens"]
+DIALECTS: dict[Api, str] = {
+    "chat": "openai_chat",
+    "completions": "openai_completions",
+    "responses": "openai_responses",
+    "compact": "openai_compact",
+    "embeddings": "openai_embeddings",
+    "messages": "anthropic_messages",
+    "count_tokens": "anthropic_count_tokens",
+}
+
+
+FAMILIES = tuple(families())
+
+
+class Price(Settings):
+    """`providers.<name>.models.<model>.price`: what a provider charges, in US dollars per million tokens."""
+
+    input: NonNegativeFloat
+    """Tokens read."""
+    output: NonNegativeFloat
+    """Tokens written, reasoning included."""
+    cached_input: NonNegativeFloat | None = None
+    """Tokens read from the provider's cache; left out: as `input`."""
+    cache_write: NonNegativeFloat | None = None
+    """Tokens written to the provider's cache; left out: as `input`."""
+    as_of: Annotated[str, Field(pattern=r"^\d{4}-\d{2}(-\d{2})?$")] | None = None
+    """When this was true: year and month, or a day."""
+
+
+def _family(name: str) -> str:
+    if name not in FAMILIES:
+        raise ValueError(f"expected one of {', '.join(FAMILIES)}, got '{name}'")
+    return name
+
+
+class Completions(Settings):
+    """`providers.<name>.completions`: how completions and fill-in-the-middle are asked for there."""
+
+    path: Literal["/completions", "/fim/completions", "/beta/completions"] | None = None
+    """Where, below base_url; answers are turned into the shape the client's own endpoint has. Left out: where the
+    client asks."""
+    suffix: Literal["native", "template", "none"] = "native"
+    """What becomes of the text behind the cursor: native, the field suffix is understood; template, it is folded into
+    the prompt with the marks of the model's `fim` family; none, such requests do not go there."""
 
 
 class Model(Settings):
@@ -23,6 +71,15 @@ class Model(Settings):
     """Whether the model accepts images."""
     family: str | None = None
     """The pool of limits that the provider meters together; default: the model itself."""
+    dialects: list[Api] | None = None
+    """APIs this model is served over, where they differ from those of its provider."""
+    completions: Completions | None = None
+    """How completions are asked for, where that differs from its provider."""
+    fim: Annotated[str, AfterValidator(_family), Field(json_schema_extra={"enum": [*FAMILIES]})] | None = None
+    """The model family whose fill-in-the-middle marks it knows; default: as its name tells, if it does. A prompt that is
+    already marked goes to no other family."""
+    price: Price | None = None
+    """What it costs."""
 
 
 class Common(Settings):
@@ -32,35 +89,71 @@ class Common(Settings):
     """Where it runs, in letters, digits and _ . -; the third part of a backend's name `provider/model@region`."""
     models: dict[str, Model]
     """Models served, by the name the provider knows them under."""
+    completions: Completions = Completions()
+    """How completions and fill-in-the-middle are asked for; a provider that has neither names its `dialects` without
+    completions."""
     limits: dict[str, Limit] = {}
     """Limits per model family; `"*"` holds for each family not named."""
     when: Annotated[str, Field(pattern=r"^env:[A-Za-z_][A-Za-z0-9_]*$")] | None = None
     """Take part only when this environment variable is set and not empty, for example env:OPENAI_API_KEY."""
     unless: list[Annotated[str, Field(pattern=r"^env:[A-Za-z_][A-Za-z0-9_]*$")]] = []
     """Leave out when any of these environment variables is set and not empty."""
+    use: str | None = None
+    """A provider of the built-in catalogue, such as openai, whose keys hold where this block has none."""
 
 
-class OpenAiProvider(Common):
-    """`providers.<name>` with `kind: openai`: anything that speaks OpenAI's chat completions over HTTP(S)."""
+Header = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
+
+
+class HttpProvider(Common):
+    """What every provider that is reached over HTTP(S) has."""
+
+    key: SecretStr | None = None
+    """The provider's key: env:NAME or file:PATH. Left out: no key is sent."""
+    headers: dict[str, str] = {}
+    """Headers added to each request to this provider."""
+    query: dict[Header, str] = {}
+    """Query parameters added to each request, for example api-version."""
+    forward_headers: list[str] = []
+    """Names of client headers passed on to this provider beyond the built-in allow-list."""
+    answer_limit: Size = 64_000_000
+    """Largest unstreamed answer accepted."""
+    connections: PositiveCount = 1_000
+    """Connections open at once at most."""
+    keep_alive: PositiveDuration = 20.0
+    """How long an idle connection is kept; keep this below the provider's own limit."""
+    quirks: Quirks = Quirks()
+    """Where it differs from the API it speaks; matters only to translated requests."""
+
+
+class OpenAiProvider(HttpProvider):
+    """`providers.<name>` with `kind: openai`: anything that speaks one of OpenAI's APIs over HTTP(S)."""
 
     kind: Literal["openai"] = "openai"
     """Which kind of provider this is."""
     base_url: Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+(/[^?#\s]*)?$")]
     """Address up to and including the version, for example https://api.openai.com/v1."""
-    key: SecretStr | None = None
-    """The provider's key: env:NAME or file:PATH. Left out: no Authorization header is sent."""
-    headers: dict[str, str] = {}
-    """Headers added to each request to this provider."""
-    forward_headers: list[str] = []
-    """Names of client headers passed on to this provider beyond the built-in allow-list."""
-    answer_limit: Size = 64_000_000
-    """Largest unstreamed answer accepted."""
+    dialects: Annotated[list[Api], Field(min_length=1)] = ["chat", "completions"]
+    """APIs it speaks; what comes in another one is translated."""
+    auth: Literal["bearer", "api-key", "x-api-key"] = "bearer"
+    """How the key is sent: in Authorization, or in the header of this name."""
     stream_usage: bool = True
     """Whether it understands stream_options.include_usage; without it, tokens of streams are estimated."""
-    connections: PositiveCount = 1_000
-    """Connections open at once at most."""
-    keep_alive: PositiveDuration = 20.0
-    """How long an idle connection is kept; keep this below the provider's own limit."""
+
+
+class AnthropicProvider(HttpProvider):
+    """`providers.<name>` with `kind: anthropic`: Anthropic, or anything that speaks its Messages API."""
+
+    kind: Literal["anthropic"] = "anthropic"
+    """Which kind of provider this is."""
+    base_url: Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+(/[^?#\s]*)?$")] = "https://api.anthropic.com/v1"
+    """Address up to and including the version."""
+    dialects: Annotated[list[Api], Field(min_length=1)] = ["messages", "count_tokens"]
+    """APIs it speaks; what comes in another one is translated."""
+    auth: Literal["bearer", "api-key", "x-api-key"] = "x-api-key"
+    """How the key is sent: in Authorization, or in the header of this name."""
+    version: str = "2023-06-01"
+    """Header anthropic-version of requests whose client sends none."""
 
 
 class SimulatedProvider(Common):
@@ -68,8 +161,25 @@ class SimulatedProvider(Common):
 
     kind: Literal["simulated"] = "simulated"
     """Which kind of provider this is."""
+    dialects: Annotated[list[Api], Field(min_length=1)] = [
+        *("chat", "completions", "responses", "embeddings", "messages", "count_tokens"),
+    ]
+    """APIs it speaks; what comes in another one is translated."""
+    quirks: Quirks = Quirks()
+    """Where it differs from the API it speaks; matters only to translated requests."""
     simulate: Simulation = Simulation()
     """How it answers: speed, text, faults."""
 
 
-Provider = Annotated[OpenAiProvider | SimulatedProvider, Field(discriminator="kind")]
+Provider = Annotated[OpenAiProvider | AnthropicProvider | SimulatedProvider, Field(discriminator="kind")]
+
+
+def dialects(provider: Provider, model: str) -> frozenset[str]:
+    """Return the names of the dialects a provider speaks with one of its models."""
+    return frozenset(DIALECTS[api] for api in provider.models[model].dialects or provider.dialects)
+
+
+def completions(provider: Provider, model: str) -> tuple[Completions, str]:
+    """Return how a provider is asked for completions of one of its models, and that model's family, "" if unknown."""
+    settings = provider.models[model]
+    return settings.completions or provider.completions, settings.fim or family_of(model)

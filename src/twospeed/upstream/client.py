@@ -8,14 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from twospeed.dialects import Dialect, Reader
+from twospeed.dialects import Dialect, Reader, Spoken, bridge
+from twospeed.dialects.openai_completions import AS_CAME, Way, ask
+from twospeed.dialects.quirks import NONE, Quirks
 from twospeed.errors import MEANING, Fault, Kind
 from twospeed.policy.breaker import Health
-from twospeed.policy.headers import Pair, find, to_provider
+from twospeed.policy.headers import Pair, find, to_provider, without_dialect
 from twospeed.policy.limit import Limit, Limits, Permit
 from twospeed.policy.tracing import outgoing
 from twospeed.types import Attempt, Candidate, Exchange, Request, Trace, Transport, Usage
-from twospeed.upstream.faults import fault_of_status
+from twospeed.upstream.faults import fault_of_status, retold
 
 ERROR_BODY_LIMIT = 65_536  # bytes of a provider's error answer that are read
 # What the provider never worked on costs no tokens (R20).
@@ -35,22 +37,30 @@ class Link(msgspec.Struct):
     forward: frozenset[bytes] = frozenset()
     answer_limit: int = 64_000_000  # bytes
     account: bool = True  # may be asked for usage on streams
+    defaults: tuple[Pair, ...] = ()  # headers for requests whose client sent none of that name
+    query: str = ""  # put behind every path, "?" included
+    dialects: frozenset[str] = frozenset()  # names of those spoken without translation, none means any
+    quirks: Quirks = NONE
+    completions: Way = AS_CAME
 
 
 class Job(msgspec.Struct):
-    """What every attempt of one request shares."""
+    """What every attempt of one request shares. `wall`: when it came, seconds since the epoch."""
 
     dialect: Dialect
     request: Request
     headers: Mapping[bytes, bytes]  # the client's
     trace: Trace | None = None
+    id: str = ""
+    wall: float = 0.0
 
 
 class Try:
     """One attempt under way.
 
     `held`: bytes read up to the commit point, still owed to the client. `broken`: the stream failed in the very read
-    that held its first content, so it is committed and broken at once.
+    that held its first content, so it is committed and broken at once. `spoken`: how it is put to the provider.
+    `dropped`: what a translation could not carry over, () without one.
     """
 
     def __init__(self, job: Job, candidate: Candidate, link: Link, row: Attempt, permit: Permit | None) -> None:
@@ -60,6 +70,8 @@ class Try:
         self.row = row
         self.permit = permit
         self.exchange: Exchange | None = None
+        self.spoken: Spoken = job.dialect
+        self.dropped: Sequence[str] = ()
         self.reader: Reader | None = None
         self.held: Sequence[bytes] = ()
         self.usage: Usage | None = None
@@ -93,7 +105,9 @@ class Try:
             "latin-1"
         )[:128]
         if not 200 <= exchange.status < 300:
-            raise fault_of_status(exchange.status, exchange.headers, await self._error_body(exchange, deadline))
+            fault = fault_of_status(exchange.status, exchange.headers, await self._error_body(exchange, deadline))
+            own = self.spoken is self.job.dialect or self.job.request.completion is not None
+            raise fault if own else retold(fault)
         if self.job.request.stream:
             await self._until_content(exchange, deadline)
         else:
@@ -102,9 +116,19 @@ class Try:
 
     async def _send(self, deadline: float) -> Exchange:
         job, link = self.job, self.link
-        path = link.path + job.dialect.upstream_path
-        headers = [*link.headers, *outgoing(job.trace, self.row.span), *to_provider(job.headers, link.forward)]
-        body = job.dialect.encode(job.request, self.candidate.backend.model, link.account)
+        passed = to_provider(job.headers, link.forward)
+        if link.dialects and job.dialect.name not in link.dialects:
+            passed = without_dialect(passed)
+            self.spoken, self.dropped = bridge(
+                job.dialect, job.request, link.dialects, self.candidate.backend.provider, link.quirks, job.id, job.wall
+            )
+        elif job.request.completion is not None:
+            self.spoken = ask(job.request, link.completions)
+        path = link.path + self.spoken.upstream_path + link.query
+        headers = [*link.headers, *outgoing(job.trace, self.row.span), *passed]
+        if link.defaults:
+            headers += [default for default in link.defaults if not find(passed, default[0])]
+        body = self.spoken.encode(job.request, self.candidate.backend.model, link.account)
         assert self.exchange is not None
         self.sent = True
         try:
@@ -121,24 +145,24 @@ class Try:
     async def _until_content(self, exchange: Exchange, deadline: float) -> None:
         if not find(exchange.headers, b"content-type").lower().startswith(b"text/event-stream"):
             raise Fault(Kind.BAD_ANSWER, detail="a stream was asked for, the content type is not text/event-stream")
-        reader = self.reader = self.job.dialect.reader(self.job.request)
+        reader = self.reader = self.spoken.reader(self.job.request)
         held: list[bytes] = []
         while not (reader.committed or reader.ended):
             data = await exchange.read(deadline)
             try:
                 held.append(reader.feed(data) if data else reader.end())
             except Fault as fault:
-                if not reader.committed:
-                    raise
                 self.broken = fault
+                if not self.reader.committed:
+                    raise
             if not data:
                 break
         self.held = held
 
     async def _whole(self, exchange: Exchange, deadline: float) -> None:
         body = await self._read_all(exchange, deadline, self.link.answer_limit)
-        answer = self.job.dialect.answer(body)
-        self.held, self.usage, self.finish = (body,), answer.usage, answer.finish
+        answer = self.spoken.answer(body)
+        self.held, self.usage, self.finish = (answer.body or body,), answer.usage, answer.finish
 
     async def _error_body(self, exchange: Exchange, deadline: float) -> bytes:
         try:

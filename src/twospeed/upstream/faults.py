@@ -1,10 +1,26 @@
 """What a provider's status means as a Fault, and when it says the same request may succeed (R2, R9)."""
 
+import re
 from collections.abc import Sequence
+
+import msgspec
 
 from twospeed.errors import Fault, Kind
 from twospeed.policy.headers import Pair, find
 
+
+class _Told(msgspec.Struct):
+    message: str | None = None
+    code: str | int | None = None
+
+
+class _Refusal(msgspec.Struct):
+    error: _Told | None = None
+
+
+_decode_refusal = msgspec.json.Decoder(_Refusal)
+_LONGEST = 1_000  # characters of a provider's message that a client gets to see
+_TOO_LONG = re.compile(r"prompt is too long|maximum context length|context[ _]window|context length", re.IGNORECASE)
 _RETRYABLE = frozenset({500, 502, 503, 504, 529})
 _CONFLICT = frozenset({408, 409, 425})
 
@@ -38,6 +54,22 @@ def fault_of_status(status: int, headers: Sequence[Pair], body: bytes) -> Fault:
         )
     kind = Kind.PROVIDER_ERROR if status >= 500 else Kind.BAD_ANSWER  # 1xx never comes here, 3xx is never followed
     return Fault(kind, detail=f"provider answered {status}", status=status, retry_after=retry_after(headers))
+
+
+def retold(fault: Fault) -> Fault:
+    """Take from a refusal in another dialect than the caller's what it says, so that it can be said in the caller's."""
+    if fault.kind is not Kind.PROVIDER_REFUSED or not fault.body:
+        return fault
+    try:
+        told = _decode_refusal.decode(fault.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        told = _Refusal()
+    fault.body = b""
+    message, code = (told.error.message or "", told.error.code) if told.error else ("", None)
+    if code == "context_length_exceeded" or _TOO_LONG.search(message):
+        return Fault(Kind.CONTEXT_TOO_LONG, message[:_LONGEST], detail=fault.detail, status=fault.status)
+    fault.message = message[:_LONGEST] or fault.message
+    return fault
 
 
 def retry_after(headers: Sequence[Pair]) -> float | None:

@@ -81,9 +81,9 @@ class ChatVoice:
             model=asked.model,
             stream=bool(asked.stream),
             wants_usage=bool(asked.stream_options and asked.stream_options.include_usage),
-            instructions=_instructions(asked.messages, said[:1]),
+            instructions=instructions_of(asked.messages, said[:1]),
             prompt=text_of(said[-1].content) if said else "",
-            rounds=_rounds(spoken),
+            rounds=rounds_of(spoken),
             turns=sum(message.role == "assistant" for message in spoken),
             tools=_tools(asked.tools or (), allowed),
             choice=choice,
@@ -202,12 +202,13 @@ def text_of(content: msgspec.Raw) -> str:
     return found if isinstance(found, str) else "\n".join(part.text for part in found or () if part.text)
 
 
-def _instructions(messages: Sequence[Message], first: Sequence[Message]) -> str:
+def instructions_of(messages: Sequence[Message], first: Sequence[Message]) -> str:
+    """Return what system messages and the first user message say, each as far as it is looked at."""
     told = [message for message in messages if message.role in ("system", "developer")]
     return "\n".join(text_of(message.content)[:READ_AT_MOST] for message in (*told[:4], *first))
 
 
-def _rounds(spoken: Sequence[Message]) -> int:
+def rounds_of(spoken: Sequence[Message]) -> int:
     """Count tool rounds since the user last spoke freely, not in the middle of a round of tools."""
     rounds = 0
     for at in range(len(spoken) - 1, -1, -1):

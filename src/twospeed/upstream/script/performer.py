@@ -13,10 +13,20 @@ from twospeed.upstream.script.answer import Answer, Pace, document, failure, ins
 from twospeed.upstream.script.chat import ChatVoice
 from twospeed.upstream.script.completions import CompletionVoice
 from twospeed.upstream.script.directive import Directives, parse
+from twospeed.upstream.script.embeddings import EmbeddingVoice
+from twospeed.upstream.script.messages import CountVoice, MessagesVoice
+from twospeed.upstream.script.responses import ResponsesVoice
 from twospeed.upstream.script.settings import FaultRule, Simulation
 from twospeed.upstream.script.writer import write
 
-VOICES: tuple[tuple[str, Voice], ...] = (("/chat/completions", ChatVoice()), ("/completions", CompletionVoice()))
+VOICES: tuple[tuple[str, Voice], ...] = (
+    ("/chat/completions", ChatVoice()),
+    ("/completions", CompletionVoice()),
+    ("/responses", ResponsesVoice()),
+    ("/messages", MessagesVoice()),
+    ("/messages/count_tokens", CountVoice()),
+    ("/embeddings", EmbeddingVoice()),
+)
 MODELS = "/models"
 
 

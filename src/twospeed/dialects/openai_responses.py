@@ -1,0 +1,282 @@
+"""OpenAI Responses: `POST /v1/responses`, streamed and plain.
+
+The body passes byte for byte, `model` excepted. `store` left out is not taken as a wish to keep state, although OpenAI
+keeps such responses for a month: nobody can refer to one but by `previous_response_id`, and a request that does is
+stateful (R3) and bound to a provider that speaks this dialect, as are `conversation` and `background`.
+Source: OpenAI API reference, "Responses"; what real clients send is in the golden files.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+
+from twospeed.dialects import (
+    Answer,
+    Dialect,
+    Reader,
+    Refusal,
+    depth,
+    identity,
+    openai_errors,
+    openai_responses_stream,
+    seals,
+)
+from twospeed.dialects.body import (
+    Span,
+    bad,
+    check_utf8,
+    encode_name,
+    gaps,
+    lenient,
+    missing,
+    model_at,
+    model_name,
+    read,
+    shallow,
+    splice,
+    too_deep,
+)
+from twospeed.dialects.openai_responses_stream import ResponsesReader
+from twospeed.dialects.wishes import stripped, wishes
+from twospeed.errors import Fault
+from twospeed.types import NULL, Conversation, Declared, Message, Request
+
+Limit = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)] | None
+_QUOTE = 0x22
+_TOOLS_INSIDE = depth.LIMIT - 1
+_SCHEMAS = frozenset({"json_schema", "json_object"})
+
+
+class View(msgspec.Struct, gc=False):
+    """What is read of a request body."""
+
+    model: msgspec.Raw
+    input: msgspec.Raw = NULL
+    instructions: msgspec.Raw = NULL
+    stream: bool | None = None
+    max_output_tokens: Limit = None
+    store: bool | None = None
+    background: bool | None = None
+    previous_response_id: str | None = None
+    conversation: msgspec.Raw = NULL
+    prompt: msgspec.Raw = NULL
+    tools: msgspec.Raw = NULL
+    reasoning: msgspec.Raw = NULL
+    text: msgspec.Raw = NULL
+    prompt_cache_key: msgspec.Raw = NULL
+    metadata: msgspec.Raw = NULL
+    client_metadata: msgspec.Raw = NULL
+    models: msgspec.Raw = NULL
+    provider: msgspec.Raw = NULL
+
+
+class Item(msgspec.Struct, gc=False):
+    """One item of the input: a message, a call, its output, reasoning; an open set of types."""
+
+    type: str | None = None
+    role: str | None = None
+    content: msgspec.Raw = NULL
+    name: msgspec.Raw = NULL
+    arguments: msgspec.Raw = NULL
+    input: msgspec.Raw = NULL
+    action: msgspec.Raw = NULL
+    output: msgspec.Raw = NULL
+
+
+class Tool(msgspec.Struct, gc=False):
+    """An offered tool; a namespace holds more of them."""
+
+    name: str = ""
+    type: str = ""
+    tools: list["Tool"] | None = None
+
+
+class Effort(msgspec.Struct, gc=False):
+    """`reasoning`."""
+
+    effort: str | None = None
+
+
+class Format(msgspec.Struct, gc=False):
+    """`text.format`."""
+
+    type: str = ""
+
+
+class TextOptions(msgspec.Struct, gc=False):
+    """`text`."""
+
+    format: Format | None = None
+
+
+_view = msgspec.json.Decoder(View)
+_items = msgspec.json.Decoder(list[Item])
+_tools: msgspec.json.Decoder[list[Tool] | None] = msgspec.json.Decoder(list[Tool] | None)
+_effort: msgspec.json.Decoder[Effort | None] = msgspec.json.Decoder(Effort | None)
+_text: msgspec.json.Decoder[TextOptions | None] = msgspec.json.Decoder(TextOptions | None)
+
+
+class OpenAiResponses:
+    """The Responses dialect; see `dialects.Dialect`."""
+
+    name = "openai_responses"
+    paths: tuple[str, ...] = ("/responses",)
+    upstream_path = "/responses"
+    operation = "chat"
+    served_by: tuple[str, ...] = ("openai_responses", "openai_chat", "anthropic_messages")
+
+    def decode(self, body: bytes, endpoint: str) -> Request:
+        """Read a request body. Raises: Fault BAD_REQUEST."""
+        check_utf8(body)
+        view = read(_view, body)
+        model = model_name(view.model)
+        outside = _checked(body, view)
+        bound = _bound(view)
+        return Request(
+            self.name,
+            endpoint,
+            body,
+            model,
+            model_at(body, view.model, outside),
+            view,
+            view.stream is True,
+            True,
+            view.max_output_tokens,
+            view.store is True or bool(bound),
+            bound,
+            wishes(view.models, view.provider),
+        )
+
+    def declared(self, request: Request) -> Declared | None:
+        """Return the session id that the body carries."""
+        view = _parsed(request)
+        return identity.declared(view.prompt_cache_key, view.metadata, view.client_metadata)
+
+    def opening(self, request: Request) -> Sequence[bytes]:
+        """Return the instructions and the first user message."""
+        view = _parsed(request)
+        begin = [bytes(view.instructions)] if view.instructions is not NULL else []
+        return [*begin, *identity.opening(_messages(view.input))]
+
+    def conversation(self, request: Request) -> Conversation:
+        """Return what classification may look at."""
+        view = _parsed(request)
+        effort, text = lenient(_effort, view.reasoning), lenient(_text, view.text)
+        offered = lenient(_tools, view.tools)
+        return Conversation(
+            endpoint=request.endpoint,
+            messages=_messages(view.input),
+            tools=_names(offered or ()),
+            system=view.instructions,
+            effort=(effort.effort or "").lower() if effort else "",
+            wants_schema=bool(text and text.format and text.format.type in _SCHEMAS),
+            max_tokens=request.max_tokens,
+            stream=request.stream,
+            body_bytes=len(request.body),
+        )
+
+    def encode(self, request: Request, model: str, account: bool) -> bytes:
+        """Return the body with `model` replaced; reasoning sealed by another provider's answers is left out."""
+        body = splice(request.body, request.model_at, encode_name(model))
+        if request.wishes is not None:
+            body = stripped(body)
+        return seals.without_sealed_items(body) if seals.sealed(body) else body
+
+    def reader(self, request: Request) -> Reader:
+        """Return a fresh reader for the streamed answer."""
+        return ResponsesReader()
+
+    def answer(self, body: bytes) -> Answer:
+        """Read an unstreamed answer. Raises: Fault BAD_ANSWER, ERROR_EVENT."""
+        return openai_responses_stream.answer(body)
+
+    def refuse(self, fault: Fault) -> Refusal:
+        """Say the fault as a whole answer."""
+        return openai_errors.refuse(fault)
+
+    def interrupt(self, fault: Fault) -> bytes:
+        """Say the fault as the event that ends a stream of which nothing is known yet."""
+        return ResponsesReader().interrupt(fault)
+
+
+DIALECT: Dialect = OpenAiResponses()
+
+
+def _checked(body: bytes, view: View) -> list[Span]:
+    """Return the gaps around the long values, once nothing nests too deep. Raises: Fault BAD_REQUEST."""
+    asked = memoryview(view.input)[0]
+    if asked == 0x5B:
+        read(_items, view.input, "input")
+    elif view.input is NULL and not (_bound(view) or view.prompt is not NULL):
+        raise missing("input")
+    elif asked != _QUOTE and view.input is not NULL:
+        raise bad("input", "expected a string or an array of items")
+    if view.tools is not NULL and memoryview(view.tools)[0] not in b"[n":
+        raise bad("tools", "expected array")
+    if not (depth.shallow((view.input,), _TOOLS_INSIDE) and depth.shallow_again(view.tools, _TOOLS_INSIDE)):
+        raise too_deep()
+    long = [value for value in (view.input, view.tools, view.instructions) if value is not NULL]
+    outside = gaps(body, [(value, value) for value in long])
+    if not (depth.shallow((view.instructions,), _TOOLS_INSIDE) and shallow(body, outside)):
+        raise too_deep()
+    return outside
+
+
+def _bound(view: View) -> str:
+    """Return the field that refers to what only one provider keeps, "" for none."""
+    if view.previous_response_id:
+        return "previous_response_id"
+    if view.conversation is not NULL:
+        return "conversation"
+    return "background" if view.background else ""
+
+
+def _parsed(request: Request) -> View:
+    assert isinstance(request.parsed, View)
+    return request.parsed
+
+
+def _messages(asked: msgspec.Raw) -> list[Message]:
+    """Return the input as chat messages: calls become those of an assistant, outputs those of a tool."""
+    if memoryview(asked)[0] != 0x5B:
+        return [Message("user", asked)] if asked is not NULL else []
+    messages: list[Message] = []
+    calls: list[bytes] = []
+    for item in _items.decode(asked):
+        call = _call(item)
+        if call:
+            calls.append(call)
+            continue
+        if calls:
+            messages.append(_calling(calls))
+            calls = []
+        if item.output is not NULL:
+            messages.append(Message("tool", item.output))
+        elif item.type in (None, "message"):
+            messages.append(Message(item.role or "", item.content))
+    return [*messages, _calling(calls)] if calls else messages
+
+
+def _call(item: Item) -> bytes:
+    """Return a call as chat has it, as JSON text; b"" when the item is none."""
+    if not item.type or not item.type.endswith("_call"):
+        return b""
+    arguments = next((value for value in (item.arguments, item.input, item.action) if value is not NULL), NULL)
+    return b'{"function":{"name":%b,"arguments":%b}}' % (_name(item), bytes(arguments))
+
+
+def _name(item: Item) -> bytes:
+    return bytes(item.name) if item.name is not NULL else encode_name(item.type or "")
+
+
+def _calling(calls: Sequence[bytes]) -> Message:
+    return Message("assistant", tool_calls=msgspec.Raw(b"[" + b",".join(calls) + b"]"))
+
+
+def _names(tools: Sequence[Tool]) -> list[str]:
+    """Names of the offered tools, those of a namespace one by one."""
+    found: list[str] = []
+    for tool in tools:
+        found += _names(tool.tools) if tool.tools else [tool.name or tool.type]
+    return found
