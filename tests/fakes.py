@@ -155,7 +155,7 @@ class Reply:
     """Keeps what the client would have seen."""
 
     def __init__(self, stalls_after: int = 10**9, on_write: Callable[[], None] = lambda: None) -> None:
-        self.started = False
+        self.started = self.gone = self.done = False
         self.status = 0
         self.headers: dict[bytes, bytes] = {}
         self.body = b""
@@ -179,7 +179,7 @@ class Reply:
 
     def finish(self, data: bytes = b"") -> None:
         self.body += data
-        self.finished = True
+        self.finished = self.done = True
 
     def abort(self) -> None:
         self.aborted = True

@@ -34,6 +34,7 @@ class Kind(StrEnum):
     UPGRADE_REFUSED = "upgrade_refused"
     CLIENT_GONE = "client_gone"
     CLIENT_STALLED = "client_stalled"
+    SUPERSEDED = "superseded"
     NO_BACKEND = "no_backend"
     CONTEXT_TOO_LONG = "context_too_long"
     RATE_LIMITED = "rate_limited"
@@ -83,6 +84,7 @@ MEANING: dict[Kind, Meaning] = {
     Kind.UPGRADE_REFUSED: Meaning(Source.PROXY, 426),
     Kind.CLIENT_GONE: Meaning(Source.CLIENT, 499),
     Kind.CLIENT_STALLED: Meaning(Source.CLIENT, 499),
+    Kind.SUPERSEDED: Meaning(Source.CLIENT, 499),
     Kind.NO_BACKEND: Meaning(Source.PROXY, 503),
     Kind.CONTEXT_TOO_LONG: Meaning(Source.CLIENT, 400),
     Kind.RATE_LIMITED: Meaning(Source.PROXY, 429, fallback=True),

@@ -18,8 +18,8 @@ from twospeed.telemetry.conventions import SCHEMA_URL, SCOPE, Place
 from twospeed.types import Attempt, Record, Trace
 
 LONGEST_DETAIL = 200  # characters of a fault's detail
-# A client that leaves or reads no more is no error of whom it leaves.
-_LEFT = frozenset({Kind.CLIENT_GONE, Kind.CLIENT_STALLED})
+# A client that leaves, reads no more or has typed on is no error of whom it leaves.
+_LEFT = frozenset({Kind.CLIENT_GONE, Kind.CLIENT_STALLED, Kind.SUPERSEDED})
 _API_TYPES = {"openai_chat": "chat_completions", "openai_responses": "responses"}
 _ERROR = StatusCode.ERROR
 _UNSET = Status(StatusCode.UNSET)
