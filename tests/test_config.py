@@ -223,7 +223,7 @@ def test_the_config_cannot_be_changed():
 
 def test_top_level_keys_follow_the_flow():
     """The file reads in the order a request is served."""
-    order = ["listen", "admin", "keys", "providers", "models", "tiers", "classify", "breaker", "stores", "telemetry"]
+    order = ["listen", "admin", "keys", "providers", "models", "tiers", "classify", "breaker", "stores", "reload", "telemetry"]
     assert [name for name in order if name in Config.model_fields] == list(Config.model_fields)
 
 

@@ -23,6 +23,7 @@ from twospeed.policy.catalogue import Catalogue
 from twospeed.policy.classify import Classify
 from twospeed.policy.listen import Admin, Listen
 from twospeed.policy.plan import Tiers
+from twospeed.policy.reloading import Reload
 from twospeed.problems import ConfigError, Path, Problem, ordered
 from twospeed.stores import SCHEMES, RedisStore
 from twospeed.telemetry import Collector, Push, Signal, Telemetry, Traces, collector
@@ -85,6 +86,8 @@ class Config(Settings):
     """When a backend that keeps failing is left alone, and for how long."""
     stores: Stores = Stores()
     """Where limits, breakers and sessions are kept."""
+    reload: Reload = Reload()
+    """How a change of this file comes into force."""
     telemetry: Telemetry = Telemetry()
     """Who is told of requests."""
 
@@ -156,6 +159,20 @@ def read(data: bytes, file: str, env: Mapping[str, str]) -> Loaded:
     if config is None or any(problem.severity == "error" for problem in problems):
         raise ConfigError(problems)
     return _loaded(file, data, config, names, env, resolved, tuple(problems))
+
+
+def state_folder(env: Mapping[str, str] | None = None) -> FilePath:
+    """Return where this program may keep things between two starts; nothing needs to be there.
+
+    >>> state_folder({"XDG_STATE_HOME": "/var/state"})
+    PosixPath('/var/state/twospeed')
+    """
+    env = os.environ if env is None else env
+    own = env.get("TWOSPEED_STATE_DIR") or env.get("STATE_DIRECTORY", "").partition(":")[0]
+    if own:
+        return FilePath(own)
+    common = env.get("XDG_STATE_HOME")
+    return (FilePath(common) if common else FilePath(env.get("HOME", "/"), ".local", "state")) / "twospeed"
 
 
 def _top(document: Document) -> dict[str, Any]:

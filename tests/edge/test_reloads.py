@@ -57,11 +57,24 @@ def test_what_takes_a_restart_is_named(added: str, kept: list[str]):
 
 
 def test_a_change_of_the_listener_is_told_with_the_reload(caplog):
-    """The line names the block."""
+    """The line names the keys; those that are read anew are not among them."""
     file = File()
     reloads = Reloads(file.load, file.load())
-    file.text = TWO_FAST.replace("{port: 0}", "{port: 0, drain: 1s}")
+    file.text = TWO_FAST.replace("{port: 0}", "{port: 1, host: localhost, drain: 1s}")
     loaded = reloads.read()
     assert isinstance(loaded, Loaded)
     reloads.done(loaded)
-    assert caplog.messages[-1] == "listen: as before, a change there takes a restart"
+    assert caplog.messages[-1] == "listen.host, listen.port: as before, a change there takes a restart"
+
+
+def test_what_is_in_force_is_kept():
+    """Whoever keeps it for the next start hears of each configuration that came into force, and of no other."""
+    file, kept = File(), []
+    reloads = Reloads(file.load, file.load())
+    reloads.keep = kept.append
+    loaded = reloads.read()
+    assert isinstance(loaded, Loaded)
+    reloads.done(loaded)
+    file.text = "tiers: 3\n"
+    reloads.read()
+    assert kept == [loaded]

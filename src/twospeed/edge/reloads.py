@@ -9,8 +9,11 @@ from twospeed.problems import ConfigError
 log = logging.getLogger("twospeed")
 
 
+LIVE = frozenset({"max_in_flight", "fast_share", "max_waiting", "max_wait", "cors", "drain"})  # of `listen`: read anew
+
+
 class Reloads:
-    """Reads the configuration anew. `counts`: by outcome, ok or refused.
+    """Reads the configuration anew. `counts`: by outcome, ok or refused. `keep`: called with what is in force from now on.
 
     Args:
         load: Reads the file. Raises: ConfigError.
@@ -21,6 +24,7 @@ class Reloads:
         self.counts = {"ok": 0, "refused": 0}
         self._load = load
         self._first = loaded.config
+        self.keep: Callable[[Loaded], None] | None = None
 
     def read(self) -> Loaded | str:
         """Return the new configuration, or what is wrong with it; then the one before stays in force."""
@@ -42,15 +46,18 @@ class Reloads:
         kept = lasting(self._first, loaded.config)
         if kept:
             log.warning("%s: as before, a change there takes a restart", ", ".join(kept))
+        if self.keep is not None:
+            self.keep(loaded)
 
 
 def lasting(before: Config, after: Config) -> list[str]:
-    """Name the blocks that were changed and that only a start reads.
+    """Name what was changed and only a start reads.
 
     The admin key is read anew; where the admin listener listens is not.
     """
+    names = type(before.listen).model_fields.keys() - LIVE
     changed = {
-        "listen": before.listen != after.listen,
+        **{f"listen.{name}": getattr(before.listen, name) != getattr(after.listen, name) for name in sorted(names)},
         "admin": (before.admin.host, before.admin.port) != (after.admin.host, after.admin.port),
         "stores": before.stores != after.stores,
     }
