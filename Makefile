@@ -24,7 +24,7 @@ format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# config/schema.json and docs/config.md, from the settings classes.
+# config/schema.json, docs/config.md and docs/metrics.md, the dashboard and the alerts: all from the code.
 docs: $(READY)
 	$(BIN)/python -m twospeed.reference
 

@@ -34,6 +34,8 @@ def test_both_files_are_written_where_they_belong(tmp_path):
     """`make docs` writes the schema and the reference."""
     (tmp_path / "config").mkdir()
     (tmp_path / "docs").mkdir()
+    (tmp_path / "deploy/grafana").mkdir(parents=True)
+    (tmp_path / "deploy/prometheus").mkdir()
     reference.write(tmp_path)
     assert (tmp_path / "config/schema.json").read_text() == reference.rendered_schema()
     assert (tmp_path / "docs/config.md").read_text() == reference.document()
