@@ -1,13 +1,11 @@
 """`twospeed serve` as a process: starts, answers, reloads, drains."""
 
 import asyncio
-import os
-import re
 import signal
-import sys
 
 import aiohttp
 import pytest
+from tests.processes import running
 
 from twospeed.cli import MISUSED, main
 from twospeed.cli.serve import screen
@@ -45,37 +43,13 @@ def test_a_bad_file_does_not_start(tmp_path, capsys):
     assert "c.yaml:1:" in capsys.readouterr().err
 
 
-class Process:
-    """A serving process and what it says."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-        self.said = ""
-
-    async def until(self, pattern: str) -> re.Match[str]:
-        """Read what it says until this appears."""
-        async with asyncio.timeout(20):
-            while not (found := re.search(pattern, self.said)):
-                line = await self.process.stderr.readline()
-                assert line, self.said
-                self.said += line.decode()
-        return found
-
-
 @pytest.fixture
 async def served(tmp_path):
     """Serve CONFIG from a file in a process of its own."""
     path = tmp_path / "c.yaml"
     path.write_text(CONFIG)
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "twospeed", "serve", "--config", str(path), "--log", "json"),
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
-    yield Process(process), path
-    if process.returncode is None:
-        process.kill()
-    await process.wait()
+    async with running("serve", "--config", str(path), "--log", "json") as process:
+        yield process, path
 
 
 async def test_stream_in_flight_survives_sigterm(served):

@@ -1,10 +1,12 @@
 """Who is told of requests, end to end: a server, a provider and a collector over real sockets."""
 
+from types import SimpleNamespace
+
 from tests.serving import TWO_FAST, serving
 from tests.telemetry.collector import Receiver, plain
 
 from twospeed.config import read
-from twospeed.edge.reporting import Reporting, places
+from twospeed.edge.reporting import Reporting, places, whole_lines
 from twospeed.telemetry.conventions import Place
 
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -100,3 +102,14 @@ def test_without_a_collector_nothing_is_started():
     reporting.start()
     assert reporting.signals() == {}
     assert reporting.sinks == [reporting.metrics]
+
+
+def test_lines_leave_in_pieces_that_do_not_mix(monkeypatch):
+    """Each write holds whole lines and fits a pipe's buffer, however many requests have ended since the last."""
+    written: list[str] = []
+    monkeypatch.setattr("sys.stderr", SimpleNamespace(write=written.append))
+    lines = [f"{number} {'x' * 700}\n" for number in range(20)]
+    whole_lines("".join(lines))
+    assert "".join(written) == "".join(lines)
+    assert all(piece.endswith("\n") and len(piece.encode()) < 4_096 for piece in written)
+    assert len(written) < len(lines)

@@ -3,9 +3,18 @@
 import msgspec
 from tests.telemetry.records import DEEP, SAMPLED, attempt, record
 
-from twospeed.telemetry.instruments import IN_FLIGHT, LIMIT_LEFT, LIMIT_USED, REQUEST_DURATION, REQUESTS, STORE_UP
+from twospeed.telemetry.instruments import (
+    BUILD,
+    IN_FLIGHT,
+    LIMIT_LEFT,
+    LIMIT_USED,
+    REQUEST_DURATION,
+    REQUESTS,
+    STORE_UP,
+    WORKERS,
+)
 from twospeed.telemetry.metrics import Metrics, Reading
-from twospeed.telemetry.snapshot import Distribution, Exemplar, Snapshot, merge, together
+from twospeed.telemetry.snapshot import Distribution, Exemplar, Point, Snapshot, counted, merge, together
 
 
 def worker(requests: int, *readings: Reading, **fields) -> Snapshot:
@@ -57,3 +66,15 @@ def test_merging_one_changes_nothing():
     """A single worker's numbers are told as they are."""
     snapshot = worker(2)
     assert merge([snapshot]) == snapshot
+
+
+def test_counts_outlive_their_process():
+    """Of a worker that has ended, counters and histograms are kept; gauges and infos say how things stood, and go."""
+    spread = Distribution([1] * (len(REQUEST_DURATION.bounds) + 1))
+    snapshot = {
+        REQUESTS.name: [Point(("fast", "one", "m", "eu", "200"), 3)],
+        REQUEST_DURATION.name: [Point(("fast", "one", "m", "eu"), spread=spread)],
+        WORKERS.name: [Point((), 1)],
+        BUILD.name: [Point(("1", "3", "x"), 1)],
+    }
+    assert counted(snapshot).keys() == {REQUESTS.name, REQUEST_DURATION.name}

@@ -58,7 +58,12 @@ def _serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     )
     serve.add_argument("--port", type=_port, metavar="N", help="instead of listen.port; 0 takes a free one")
     serve.add_argument("--admin-port", type=_port, metavar="N", help="instead of admin.port; 0 takes a free one")
+    serve.add_argument("--workers", type=_workers, metavar="N", help="processes; instead of listen.workers")
     serve.add_argument("--log", choices=("text", "json", "off"), help="instead of telemetry.log.format")
+    # Between a supervisor and its workers: their folder, which of them this is, its end of the channel.
+    serve.add_argument("--crew", help=argparse.SUPPRESS)
+    serve.add_argument("--worker", type=int, help=argparse.SUPPRESS)
+    serve.add_argument("--channel", type=int, help=argparse.SUPPRESS)
 
 
 def _simulate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -81,6 +86,13 @@ def _explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     explain.add_argument("request", metavar="REQUEST.json", help="a request body; - reads standard input")
     explain.add_argument("--header", metavar="NAME:VALUE", action="append", default=[], help="a request header")
     explain.add_argument("--json", action="store_true", help="for machines")
+
+
+def _workers(text: str) -> int:
+    number = int(text) if text.isdigit() else 0
+    if not 1 <= number <= 64:
+        raise argparse.ArgumentTypeError(f"workers are a number from 1 to 64, not {text!r}")
+    return number
 
 
 def _port(text: str) -> int:

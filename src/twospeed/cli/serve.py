@@ -3,9 +3,11 @@
 import argparse
 import asyncio
 import logging
+import socket
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from twospeed.cli import FAILED, MISUSED, OK
@@ -13,9 +15,14 @@ from twospeed.config import Loaded, load
 from twospeed.problems import ConfigError
 from twospeed.upstream import SimulatedProvider
 
+Address = tuple[str, int]
+Started = Callable[[Address, Address | None], None]
+
 
 def serve(options: argparse.Namespace) -> int:
     """Serve a config file until told to stop."""
+    if options.crew:
+        return _work(options)
     try:
         loaded = _loaded(options)
     except ConfigError as error:
@@ -24,14 +31,78 @@ def serve(options: argparse.Namespace) -> int:
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
     for warning in loaded.warnings:
         print(warning, file=sys.stderr)
+    workers = options.workers or loaded.config.listen.workers
+
+    def started(address: Address, admin: Address | None) -> None:
+        print(screen(loaded, address, admin, workers), file=sys.stderr, flush=True)
+
+    return _supervise(options, loaded, workers, started) if workers > 1 else _serve(options, loaded, started)
+
+
+def _serve(options: argparse.Namespace, loaded: Loaded, started: Started) -> int:
+    """Serve in this process."""
     from twospeed.edge.serve import Server
 
-    async def run() -> None:
-        form = options.log or loaded.config.telemetry.log.format
-        server = Server(lambda: _loaded(options), loaded, form)
-        await server.run(lambda *where: print(screen(loaded, *where), file=sys.stderr, flush=True))
+    async def run() -> bool:
+        server = Server(lambda: _loaded(options), loaded, _log_format(options, loaded))
+        await server.run(started)
+        return True
 
     return _run(run())
+
+
+def _supervise(options: argparse.Namespace, loaded: Loaded, workers: int, started: Started) -> int:
+    """Serve in several processes and look after them."""
+    from twospeed.edge.crew import Crew
+    from twospeed.edge.supervise import Supervisor
+
+    def command(crew: Crew, port: int, number: int, channel: int) -> list[str]:
+        given = {"--config": loaded.path, "--port": port, "--log": _log_format(options, loaded)}
+        own = {"--crew": crew.folder, "--workers": workers, "--worker": number, "--channel": channel}
+        return [*_this_program(), "serve", *(str(word) for pair in (given | own).items() for word in pair)]
+
+    async def run() -> bool:
+        return await Supervisor(lambda: _loaded(options), loaded, workers, command).run(started)
+
+    return _run(run())
+
+
+def _work(options: argparse.Namespace) -> int:
+    """Be one of several processes."""
+    from twospeed.edge.crew import Crew
+    from twospeed.edge.serve import Server
+    from twospeed.edge.worker import Worker
+
+    logging.basicConfig(format=f"%(levelname)s worker {options.worker}: %(message)s", level=logging.WARNING)
+    crew = Crew(Path(options.crew))
+
+    def load_text(text: bytes) -> Loaded:
+        return _loaded(options, text)
+
+    async def run() -> bool:
+        first, loaded = load_text(crew.first()), load_text(crew.text())
+        # What only a start reads is as it was when all the others started.
+        kept = {"listen": first.config.listen, "stores": first.config.stores}
+        loaded = replace(loaded, config=loaded.config.model_copy(update=kept), redis_url=first.redis_url)
+        server = Server(lambda: loaded, loaded, options.log, crew.host(options.worker, options.workers))
+        await Worker(server, load_text, crew.scatter).run(socket.socket(fileno=options.channel))
+        return True
+
+    try:
+        return _run(run())
+    except ConfigError as error:  # a secret that was there when the supervisor looked
+        print(error, file=sys.stderr)
+        return MISUSED
+
+
+def _this_program() -> list[str]:
+    """Return the command line of this very program; its folder comes before the working directory, unless it is that."""
+    here = Path(__file__).resolve().parents[2] == Path.cwd()
+    return [sys.executable, *([] if here else ["-P"]), "-m", "twospeed"]
+
+
+def _log_format(options: argparse.Namespace, loaded: Loaded) -> str:
+    return str(options.log or loaded.config.telemetry.log.format)
 
 
 def simulate(options: argparse.Namespace) -> int:
@@ -49,18 +120,19 @@ def simulate(options: argparse.Namespace) -> int:
             print(error.args[0] if isinstance(error, LookupError) else error, file=sys.stderr)
             return MISUSED
 
-    async def run() -> None:
+    async def run() -> bool:
         server = HttpServer(Simulator(name, settings), Listen(host=options.host, port=options.port))
         await server.start()
         host, port = server.address
         print(f"simulated provider '{name}' on http://{host}:{port}/v1", file=sys.stderr, flush=True)
         await _until_stopped()
         await server.close()
+        return True
 
     return _run(run())
 
 
-def screen(loaded: Loaded, address: tuple[str, int], admin: tuple[str, int] | None) -> str:
+def screen(loaded: Loaded, address: Address, admin: Address | None, workers: int = 1) -> str:
     """Say on one screen what is served and how a client is pointed at it."""
     url = _url(address)
     lines = [f"twospeed serves {url}/v1   ({loaded.path})", ""]
@@ -71,6 +143,7 @@ def screen(loaded: Loaded, address: tuple[str, int], admin: tuple[str, int] | No
     keys = f"{len(loaded.callers)} caller keys" if loaded.callers else "no keys: loopback only, any key is accepted"
     lines += [
         f"  {keys}",
+        *([f"  {workers} workers"] if workers > 1 else []),
         f"  admin: {_url(admin)}/metrics and /admin/status" if admin else "  admin: off, its port is taken",
         "",
         f"  OpenAI clients:  OPENAI_BASE_URL={url}/v1  OPENAI_API_KEY={'<key>' if loaded.callers else 'any'}  model: auto",
@@ -80,7 +153,7 @@ def screen(loaded: Loaded, address: tuple[str, int], admin: tuple[str, int] | No
     return "\n".join(lines)
 
 
-def _url(address: tuple[str, int]) -> str:
+def _url(address: Address) -> str:
     host, port = address
     return f"http://{'[' + host + ']' if ':' in host else host}:{port}"
 
@@ -89,9 +162,9 @@ def _mark(loaded: Loaded, provider: str) -> str:
     return " (simulated)" if isinstance(loaded.providers[provider], SimulatedProvider) else ""
 
 
-def _loaded(options: argparse.Namespace) -> Loaded:
-    """Load the file and let the ports of the command line win."""
-    loaded = load(options.config)
+def _loaded(options: argparse.Namespace, text: bytes | None = None) -> Loaded:
+    """Load the file and let the ports of the command line win. `text`: of the file, where it is known."""
+    loaded = load(options.config, text=text)
     config = loaded.config
     if options.port is not None:
         listen = config.listen.model_copy(update={"port": options.port})
@@ -110,15 +183,14 @@ def _simulation(loaded: Loaded, name: str | None) -> tuple[str, Any]:
     return chosen, found[chosen]
 
 
-def _run(work: Coroutine[Any, Any, None]) -> int:
+def _run(work: Coroutine[Any, Any, bool]) -> int:
     import uvloop
 
     try:
-        uvloop.run(work)
+        return OK if uvloop.run(work) else FAILED
     except OSError as error:
         print(f"cannot listen: {error.strerror or error}", file=sys.stderr)
         return FAILED
-    return OK
 
 
 async def _until_stopped() -> None:

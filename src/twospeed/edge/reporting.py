@@ -21,6 +21,7 @@ from twospeed.telemetry.watches import process
 from twospeed.types import Sink
 from twospeed.upstream import SimulatedProvider
 
+PIECE = 2_000  # characters, far below the 4,096 bytes (PIPE_BUF) that Linux writes to a pipe in one piece
 log = logging.getLogger("twospeed")
 
 
@@ -100,7 +101,18 @@ def request_log(form: str) -> RequestLog | None:
     """Build the request log on standard error, None when it is off."""
     if form == "off":
         return None
-    return RequestLog(json_line if form == "json" else text_line, sys.stderr.write)
+    return RequestLog(json_line if form == "json" else text_line, whole_lines)
+
+
+def whole_lines(text: str) -> None:
+    """Write lines in pieces that a pipe takes whole, so that those of several workers never mix."""
+    piece = ""
+    for line in text.splitlines(keepends=True):
+        if piece and len(piece) + len(line) > PIECE:
+            sys.stderr.write(piece)
+            piece = ""
+        piece += line
+    sys.stderr.write(piece)
 
 
 def places(loaded: Loaded) -> dict[str, Place]:

@@ -25,6 +25,9 @@ class Listen(Settings):
     """Address or name to listen on; 0.0.0.0 or :: for every interface."""
     port: Annotated[int, Field(ge=0, le=65_535)] = 8080
     """TCP port; 0 lets the system choose. Ports from 32768 on may collide with outgoing connections."""
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """Processes that share the port, about one per core; they also share limits, breakers and sessions. Linux only
+    beyond 1; `twospeed serve --workers` wins."""
     head_limit: Size = 16_384
     """Largest request head in bytes, request line and headers together; beyond it 431."""
     max_headers: PositiveCount = 100

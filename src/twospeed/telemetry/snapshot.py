@@ -76,3 +76,8 @@ def together(one: Distribution, other: Distribution) -> Distribution:
 def copied(spread: Distribution) -> Distribution:
     """Return a histogram that later counting does not change."""
     return Distribution(list(spread.counts), spread.sum, dict(spread.exemplars))
+
+
+def counted(snapshot: Snapshot) -> Snapshot:
+    """Return what stays true of a process that has ended: what it counted, not how it stood."""
+    return {name: points for name, points in snapshot.items() if BY_NAME[name].kind in ("counter", "histogram")}

@@ -9,14 +9,14 @@ import pytest
 from tests.stores.shared.conftest import Spawn
 
 from twospeed.stores.shared import Tables, attach, create
-from twospeed.stores.shared.rows import FIRST, HEAD, Region, Table, allocate
+from twospeed.stores.shared.rows import FIRST, HEAD, KEY, Region, Table, allocate
 
 
 @pytest.fixture
 def table(tmp_path: Path) -> Table:
     """Four rows of two cells each."""
     where = str(tmp_path / "rows")
-    allocate(where, 4 * (HEAD + 2))
+    allocate(where, Table.cells(4, HEAD + 2))
     return Table(Region(where), FIRST, 4, HEAD + 2)
 
 
@@ -38,6 +38,16 @@ def test_long_names_are_kept_apart(table: Table):
     """Names too long to be stored are still two rows."""
     assert table.claim("x" * 500 + "1") != table.claim("x" * 500 + "2")
     assert {table.name(number) for number in table.taken()} == {"x" * 136}
+
+
+def test_a_name_half_given_is_given_again(table: Table):
+    """A worker killed while it named a row leaves nothing that is seen, and the row to the next who wants it."""
+    number = table.claim("a")
+    assert number is not None
+    table.row(number)[KEY] = 0
+    assert list(table.taken()) == []
+    assert table.claim("a") == number
+    assert list(table.taken()) == [number]
 
 
 def test_a_full_table_gives_private_cells(table: Table):

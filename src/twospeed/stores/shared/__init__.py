@@ -46,14 +46,15 @@ def create(path: str, sessions: int) -> None:
     Raises:
         FileExistsError: Something is there already.
     """
-    allocate(path, POOLS * limits.WIDTH + BACKENDS * health.WIDTH + affinity.width(sessions))
+    tables = Table.cells(POOLS, limits.WIDTH) + Table.cells(BACKENDS, health.WIDTH)
+    allocate(path, tables + affinity.width(sessions))
 
 
 def attach(path: str) -> Tables:
     """Map the file; to be called in the worker itself, after it was started."""
     region = Region(path)
-    backends = FIRST + POOLS * limits.WIDTH
-    sessions = backends + BACKENDS * health.WIDTH
+    backends = FIRST + Table.cells(POOLS, limits.WIDTH)
+    sessions = backends + Table.cells(BACKENDS, health.WIDTH)
     return Tables(
         Table(region, FIRST, POOLS, limits.WIDTH),
         Table(region, backends, BACKENDS, health.WIDTH),

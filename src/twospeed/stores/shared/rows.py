@@ -25,7 +25,7 @@ KEY, ALSO, LENGTH, NAME, HEAD = 0, 1, 2, 3, 20
 _NAME_BYTES = (HEAD - NAME) * 8
 _WORD = 8
 FIRST = 8  # cell at which tables may begin
-_MAGIC = 0x7477_6F73_7065_6501  # "twospee" and the version of the layout
+_MAGIC = 0x7477_6F73_7065_6502  # "twospee" and the version of the layout
 _PAIR = Struct("qq")
 
 
@@ -72,19 +72,27 @@ class Region:
 class Table:
     """Rows found by name; a row once named keeps its place for the life of the file.
 
+    Before the rows lies a list of those that have a name, so that going through them touches no others.
+
     Args:
         base: First cell of the table in the region.
         rows: How many there are; names beyond that get no row.
         width: Cells per row, the HEAD of name cells included.
     """
 
-    __slots__ = ("_base", "_rows", "_width", "region")
+    __slots__ = ("_base", "_list", "_rows", "_width", "region")
 
     def __init__(self, region: Region, base: int, rows: int, width: int) -> None:
         self.region = region
-        self._base = base
+        self._list = base  # how many rows are listed, then their numbers
+        self._base = base + 1 + rows
         self._rows = rows
         self._width = width
+
+    @staticmethod
+    def cells(rows: int, width: int) -> int:
+        """Return how many cells a table takes."""
+        return 1 + rows + rows * width
 
     def peek(self, name: str) -> int | None:
         """Return the number of the row with that name, None when there is none."""
@@ -120,11 +128,10 @@ class Table:
         return bytes(row[NAME:HEAD].cast("B")[: row[LENGTH]]).decode(errors="ignore")
 
     def taken(self) -> Iterator[int]:
-        """Go through the rows that have a name."""
-        cells = self.region.cells
-        for number in range(self._rows):
-            if cells[self._base + number * self._width]:
-                yield number
+        """Go through the rows that have a name, each once."""
+        cells, first = self.region.cells, self._list + 1
+        listed = cells[first : first + cells[self._list]].tolist()
+        yield from (number for number in dict.fromkeys(listed) if self._key(number)[0])
 
     def _key(self, number: int) -> tuple[int, int]:
         start = self._base + number * self._width
@@ -140,7 +147,11 @@ class Table:
         return None
 
     def _christen(self, number: int, key: tuple[int, int], name: str) -> None:
-        row = self.row(number)
+        row, cells, listed = self.row(number), self.region.cells, self.region.cells[self._list]
+        # Listed first: who is killed half way leaves a listed row without a name, which may come to be listed twice.
+        if listed < self._rows:
+            cells[self._list + 1 + listed] = number
+            cells[self._list] = listed + 1
         text = name.encode()[:_NAME_BYTES]
         row.cast("B")[NAME * _WORD : NAME * _WORD + len(text)] = text
         row[LENGTH] = len(text)
