@@ -101,6 +101,9 @@ class Notes:
     def cool(self, pool: str, seconds: float) -> None:
         self.heard.append(("cool", pool, seconds))
 
+    def learn(self, pool: str, dimension: str, remaining: int, reset_after: float) -> None:
+        self.heard.append(("learn", pool, dimension, remaining, reset_after))
+
     def usable(self, backend: str) -> bool:
         return backend not in self.open
 

@@ -15,11 +15,13 @@ import msgspec
 from twospeed.dialects import Dialect, Estimating, Reader
 from twospeed.errors import Fault, Kind
 from twospeed.keystrokes import Keystrokes
+from twospeed.policy import patience
 from twospeed.policy.access import Caller
 from twospeed.policy.catalogue import Catalogue
 from twospeed.policy.choose import choose, pinned_tier
 from twospeed.policy.classify import Classifier
 from twospeed.policy.completing import completing, family_notes
+from twospeed.policy.estimate import BYTES_PER_TOKEN
 from twospeed.policy.headers import Pair, to_client, without_dialect
 from twospeed.policy.keystroke import CancelOlder, Stroke
 from twospeed.policy.plan import Needs, Planner, Route
@@ -28,7 +30,7 @@ from twospeed.policy.wishes import wished
 from twospeed.relay import Reply, interrupt, relay
 from twospeed.seats import Seats
 from twospeed.types import Backend, Plan, Record, Request, Sink, Tier, Trace, Verdict
-from twospeed.upstream.attempt import BYTES_PER_TOKEN, Attempts
+from twospeed.upstream.attempt import Attempts
 from twospeed.upstream.client import Job, Try
 
 EVENT_STREAM = (b"content-type", b"text/event-stream")
@@ -100,7 +102,7 @@ class Proxy:
             if not backends:
                 self._estimate(call, request, reply, record)
                 return
-            plan = self._plan(record, request, verdict, backends)
+            plan = self._plan(call, record, request, verdict, backends)
             if request.completion is not None and request.stream:
                 await self._keystrokes.begin(record.id, _stroke(record, request), self._rule(plan))
             seat = await self._seats.take(plan.tier, plan.deadline)
@@ -206,13 +208,16 @@ class Proxy:
         shown = request.model[:100]
         return Fault(Kind.BAD_REQUEST, f"no provider of '{shown}' offers {call.endpoint[:100]}", param="model")
 
-    def _plan(self, record: Record, request: Request, verdict: Verdict, backends: Sequence[Backend]) -> Plan:
+    def _plan(
+        self, call: Call, record: Record, request: Request, verdict: Verdict, backends: Sequence[Backend]
+    ) -> Plan:
         record.tier, record.reasons = verdict.tier, verdict.reasons
         record.score, record.gain = verdict.score, verdict.gain
         if request.completion is not None:
             backends = completing(backends, request.completion)
             record.notes += family_notes(request.completion)
-        needs = Needs(tokens=len(request.body) // BYTES_PER_TOKEN)
+        waits = patience.total(call.headers), patience.idle(call.headers)
+        needs = Needs(int(len(request.body) / BYTES_PER_TOKEN), False, *waits)
         return self._planner.plan(verdict.tier, backends, record.session, needs, request, self._clock())
 
     def _job(self, call: Call, request: Request, record: Record) -> Job:
@@ -255,9 +260,8 @@ class Proxy:
         return self.catalogue.lanes[plan.tier].cancel_older
 
     def _supersede(self, reader: Reader, reply: Reply, record: Record, attempt: Try | None) -> None:
-        """The editor has typed on: end the stream without an error, begun or not; a whole answer stays one."""
-        if reply.done and attempt is not None:
-            self._attempts.close(attempt, None)
+        """The editor has typed on: end the stream without an error, begun or not."""
+        if self._was_whole(reply, attempt):
             return
         fault = Fault(Kind.SUPERSEDED, detail="a newer keystroke")
         record.fault, record.fault_detail = fault.kind, fault.detail
@@ -271,8 +275,17 @@ class Proxy:
         reply.start(200, [EVENT_STREAM, *[pair for pair in self._headers(record, None) if pair[1]]])
         reply.finish(last)
 
+    def _was_whole(self, reply: Reply, attempt: Try | None) -> bool:
+        """Say whether the client has its whole answer, and only the provider's last bytes were still awaited."""
+        if attempt is None or not reply.done or reply.gone:
+            return False
+        self._attempts.close(attempt, None)
+        return True
+
     def _cut(self, reply: Reply, record: Record, attempt: Try | None) -> None:
         """The client left; or the server stops, and then a stream already begun still ends honestly (R24)."""
+        if self._was_whole(reply, attempt):
+            return
         if reply.gone:
             record.fault = Kind.CLIENT_GONE
             return

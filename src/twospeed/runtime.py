@@ -8,8 +8,10 @@ import random
 import time
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from urllib.parse import urlencode
 
+from twospeed import certificates
 from twospeed.config import Loaded
 from twospeed.dialects import Dialect, discover
 from twospeed.dialects.fim import families
@@ -25,7 +27,7 @@ from twospeed.seats import Seats
 from twospeed.stores.open import Memory, open_memory
 from twospeed.stores.shared import Host
 from twospeed.types import Backend, Sink, Transport
-from twospeed.upstream import AnthropicProvider, OpenAiProvider, Provider, SimulatedProvider, completions
+from twospeed.upstream import AnthropicProvider, OpenAiProvider, SimulatedProvider, Tls, completions
 from twospeed.upstream.attempt import Attempts
 from twospeed.upstream.client import Link
 from twospeed.upstream.http import HttpTransport
@@ -65,7 +67,7 @@ class Runtime:
             self.catalogue,
             Planner(self.catalogue.lanes, names, memory.health, memory.affinity),
             Classifier(loaded.config.classify),
-            Attempts(self.links, memory.limits, memory.health, clock, random.random),
+            Attempts(self.links, memory.limits, memory.health, memory.estimates, clock, random.random),
             sinks,
             clock,
             time.time,
@@ -93,6 +95,7 @@ class Runtime:
         limit = provider.limits.get(family) or provider.limits.get("*") or NO_LIMIT
         link = Link(self.transports[backend.provider], f"{backend.provider}/{family}", limit)
         link.dialects, link.quirks = backend.dialects, provider.quirks
+        link.budget = provider.retry_budget
         asked = completions(provider, backend.model)[0]
         link.completions = Way(asked.path or "", backend.suffix == "native", families().get(backend.fim))
         if not isinstance(provider, SimulatedProvider):
@@ -129,17 +132,31 @@ def _ratio(loaded: Loaded) -> float | None:
 
 def transports(loaded: Loaded, before: Runtime | None = None) -> dict[str, Transport]:
     """Build how each provider that takes part is reached; one that was reached in the same way keeps its connections."""
-    known = before.loaded.providers if before else {}
     return {
-        name: before.transports[name] if before and known.get(name) == provider else _transport(name, provider)
+        name: before.transports[name] if before and _reached_as_before(name, loaded, before.loaded) else _transport(name, loaded)
         for name, provider in loaded.providers.items()
     }
 
 
-def _transport(name: str, provider: Provider) -> Transport:
+def _reached_as_before(name: str, loaded: Loaded, before: Loaded) -> bool:
+    """Certificates in files may have changed under the same name, so such a provider is connected to anew."""
+    provider = loaded.providers[name]
+    certified = not isinstance(provider, SimulatedProvider) and provider.tls != Tls()
+    same = before.providers.get(name) == provider and before.proxies.get(name) == loaded.proxies.get(name)
+    return same and not certified
+
+
+def _transport(name: str, loaded: Loaded) -> Transport:
+    provider = loaded.providers[name]
     if isinstance(provider, SimulatedProvider):
         return SimulatedTransport(name, provider.simulate)
-    return HttpTransport(provider.base_url, connections=provider.connections, keep_alive=provider.keep_alive)
+    return HttpTransport(
+        provider.base_url,
+        connections=provider.connections,
+        keep_alive=provider.keep_alive,
+        tls=certificates.client(provider.tls, Path(loaded.path).parent),
+        proxy=loaded.proxies.get(name, ""),
+    )
 
 
 def _headers(loaded: Loaded, provider: str, auth: str) -> tuple[tuple[bytes, bytes], ...]:

@@ -103,3 +103,12 @@ def test_auto_alone_opens_both_tiers():
 def test_a_caller_without_any_match_reaches_nothing():
     """Unknown and forbidden look the same."""
     assert Desk().planner.within_reach(Verdict("fast", ()), Route(None), caller("o9"))[1] == ()
+
+
+def test_a_client_in_a_hurry_shortens_the_deadlines():
+    """Its own timeouts lower ours and never raise them."""
+    desk = Desk()
+    plan = desk.planner.plan("fast", (A, B), "", Needs(total=5.0, idle=1.0), REQUEST, 10.0)
+    assert (plan.deadline, plan.candidates[0].timeouts.idle) == (15.0, 1.0)
+    patient = desk.planner.plan("fast", (A, B), "", Needs(total=600.0, idle=600.0), REQUEST, 10.0)
+    assert (patient.deadline, patient.candidates[0].timeouts.idle) == (70.0, 3.0)

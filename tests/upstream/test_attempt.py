@@ -8,6 +8,7 @@ from tests.fakes import DONE, STOP, TEXT, Clock, Notes, Transport, plain, plan, 
 
 from twospeed.dialects.openai_chat import DIALECT
 from twospeed.errors import Fault, Kind
+from twospeed.policy.estimate import Estimates
 from twospeed.policy.limit import Limit, Refusal
 from twospeed.types import Candidate, Plan
 from twospeed.upstream.attempt import Attempts
@@ -19,7 +20,7 @@ class Stage:
     def __init__(self, a: Transport, b: Transport) -> None:
         self.notes, self.clock, self.record = Notes(), Clock(), fakes.record()
         links = {"a/m@r": fakes.link(a, "a/m"), "b/m@r": fakes.link(b, "b/m")}
-        self.attempts = Attempts(links, self.notes, self.notes, self.clock, lambda: 0.0)
+        self.attempts = Attempts(links, self.notes, self.notes, Estimates(), self.clock, lambda: 0.0)
 
     async def run(self, plan: Plan, **body: object):
         return await self.attempts.run(plan, fakes.job(DIALECT, **body), self.record)
@@ -175,3 +176,49 @@ async def test_no_free_connection_is_not_the_providers_fault():
     await stage.run(plan("a", "b"))
     assert [row.kind for row in stage.record.attempts] == [Kind.OVERLOADED, None]
     assert not [heard for heard in stage.notes.heard if heard[0] == "failed"]
+
+
+async def test_a_failing_provider_is_not_asked_again_beyond_its_budget():
+    """Retries on the same provider come out of its budget; then the last error is the answer."""
+    stage = Stage(Transport(*[streaming(Fault(Kind.RESET)) for _ in range(9)]), Transport())
+    attempts = []
+    for _ in range(5):
+        stage.record = fakes.record()
+        with pytest.raises(Fault) as caught:
+            await stage.run(plan("a"))
+        attempts.append(len(stage.record.attempts))
+        assert caught.value.kind is Kind.RESET
+    assert attempts == [2, 2, 2, 1, 1]
+
+
+async def test_a_healthy_spare_takes_the_whole_load():
+    """Falling back to another provider whose breaker is closed costs no budget."""
+    stage = Stage(
+        Transport(*[Fault(Kind.CONNECT_FAILED) for _ in range(30)]), Transport(*[streaming(TEXT) for _ in range(30)])
+    )
+    for _ in range(30):
+        stage.record = fakes.record()
+        assert (await stage.run(plan("a", "b"))).row.backend.name == "b/m@r"
+
+
+async def test_what_a_provider_says_is_left_is_believed():
+    """Where its limits are configured, its remaining counts correct ours."""
+    headers = (*fakes.SSE, (b"x-ratelimit-remaining-requests", b"3"), (b"x-ratelimit-reset-requests", b"2s"))
+    stage = Stage(Transport(streaming(TEXT, headers=headers)), Transport())
+    stage.attempts._links["a/m@r"].limit = Limit(rpm=100)
+    await stage.run(plan("a"))
+    assert ("learn", "a/m", "rpm", 3, 2.0) in stage.notes.heard
+
+
+async def test_reservations_shrink_to_what_answers_need():
+    """After some small answers a large max_tokens reserves little."""
+    answer = b'{"choices":[{"message":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":20,"completion_tokens":50}}'
+    stage = Stage(Transport(*[plain(answer, b"") for _ in range(21)]), Transport())
+    reserved = []
+    for _ in range(21):
+        stage.record = fakes.record()
+        attempt = await stage.run(plan("a", stream=False), stream=False, max_tokens=900)
+        reserved.append(attempt.permit.ask.output_tokens)
+        stage.attempts.close(attempt, None)
+    assert reserved[0] == 900
+    assert reserved[-1] < 100

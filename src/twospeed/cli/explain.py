@@ -10,12 +10,13 @@ from twospeed.policy.access import Caller
 from twospeed.policy.breaker import Breaker
 from twospeed.policy.choose import choose, pinned_tier
 from twospeed.policy.classify import Classifier
+from twospeed.policy.completing import completing
+from twospeed.policy.estimate import BYTES_PER_TOKEN
 from twospeed.policy.plan import Needs, Planner, Route
 from twospeed.policy.session import identify
 from twospeed.proxy import unknown_model
 from twospeed.stores.memory import MemoryAffinity, MemoryHealth
 from twospeed.types import Candidate
-from twospeed.upstream.attempt import BYTES_PER_TOKEN
 
 
 def explanation(loaded: Loaded, body: bytes, headers: Mapping[bytes, bytes]) -> dict[str, Any]:
@@ -30,9 +31,11 @@ def explanation(loaded: Loaded, body: bytes, headers: Mapping[bytes, bytes]) -> 
         route = Route(pinned, reason="header")
     planner = _planner(loaded)
     verdict = choose(route, lambda: Classifier(loaded.config.classify).classify(dialect.conversation(request)))
-    verdict, backends = planner.within_reach(verdict, route, Caller("explain", b"", ["*"]))
+    verdict, backends = planner.within_reach(verdict, route, Caller("explain", b"", ["*"]), dialect.served_by)
+    if request.completion is not None and backends:
+        backends = completing(backends, request.completion)
     session = identify("explain", headers, dialect.declared(request), dialect.opening(request))
-    needs = Needs(tokens=len(body) // BYTES_PER_TOKEN)
+    needs = Needs(tokens=int(len(body) / BYTES_PER_TOKEN))
     plan = planner.plan(verdict.tier, backends, session.key, needs, request, 0.0)
     return {
         "endpoint": endpoint,

@@ -4,27 +4,29 @@ Source: the header names of the OpenAI and Anthropic SDKs (seconds), and LiteLLM
 """
 
 from collections.abc import Mapping
+from math import inf
 
 _TOTAL = (b"x-request-timeout", b"x-stainless-timeout", b"x-litellm-timeout")
 _IDLE = (b"x-stainless-read-timeout", b"x-litellm-stream-timeout")
 LEAST = 0.05  # seconds; less is a mistake rather than a wish
 
 
-def total(headers: Mapping[bytes, bytes], ours: float) -> float:
-    """Return the total deadline in seconds, ours or the client's, whichever is sooner.
+def total(headers: Mapping[bytes, bytes]) -> float:
+    """Return how many seconds the client waits for the whole answer, infinity when it does not say.
 
-    >>> total({b"x-stainless-timeout": b"30"}, 60.0), total({b"x-request-timeout": b"600"}, 60.0)
-    (30.0, 60.0)
+    >>> total({b"x-stainless-timeout": b"30", b"x-request-timeout": b"600"}), total({})
+    (30.0, inf)
     """
-    return _least(headers, _TOTAL, ours)
+    return _least(headers, _TOTAL)
 
 
-def idle(headers: Mapping[bytes, bytes], ours: float) -> float:
-    """Return how long a stream may be quiet, in seconds."""
-    return _least(headers, _IDLE, ours)
+def idle(headers: Mapping[bytes, bytes]) -> float:
+    """Return how many seconds a stream may be quiet, infinity when the client does not say."""
+    return _least(headers, _IDLE)
 
 
-def _least(headers: Mapping[bytes, bytes], names: tuple[bytes, ...], ours: float) -> float:
+def _least(headers: Mapping[bytes, bytes], names: tuple[bytes, ...]) -> float:
+    ours = inf
     for name in names:
         value = headers.get(name)
         if value is not None and value.replace(b".", b"", 1).isdigit():

@@ -4,9 +4,11 @@ Names are resolved once, when the configuration is built (`Catalogue`); a reques
 """
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Annotated
 
 import msgspec
+from msgspec.structs import replace
 from pydantic import Field
 
 from twospeed.policy.access import Caller
@@ -88,10 +90,15 @@ class Lane(msgspec.Struct, frozen=True):
 
 
 class Needs(msgspec.Struct, frozen=True):
-    """What a request needs of a backend: `tokens` estimated in and out, and whether it carries images."""
+    """What a request needs of a backend: `tokens` estimated in and out, and whether it carries images.
+
+    `total`, `idle`: seconds the client is willing to wait, for the whole answer and between bytes (R6).
+    """
 
     tokens: int = 0
     images: bool = False
+    total: float = inf
+    idle: float = inf
 
 
 class Planner:
@@ -166,12 +173,15 @@ class Planner:
         if len(order) > 1 and request.wishes is None:
             order = self._ordered(lane, order, session, tier)
         known = {backend.name: backend for backend in backends}
-        candidates = tuple(self._candidate(known[name], tier, lane) for name in order)
-        return Plan(tier, candidates, now + lane.timeouts.total, request.stream, not request.stateful)
+        candidates = tuple([self._candidate(known[name], tier, lane) for name in order])
+        if needs.idle < lane.timeouts.idle:
+            candidates = tuple([_hurried(candidate, needs.idle) for candidate in candidates])
+        deadline = now + min(lane.timeouts.total, needs.total)
+        return Plan(tier, candidates, deadline, request.stream, not request.stateful)
 
     def bind(self, tier: Tier, session: str, backend: str) -> None:
         """Remember which backend served a session; a transient failure of its own backend does not rebind it."""
-        if not session:
+        if not session or len(self._lanes[tier].backends) < 2:
             return
         bound = self._affinity.get(affinity_key(session, tier))
         if bound is None or bound == backend or not self.health.usable(bound):
@@ -190,6 +200,10 @@ class Planner:
         if candidate is None:
             candidate = self._candidates[key] = Candidate(backend, lane.timeouts, probe=key[2])
         return candidate
+
+
+def _hurried(candidate: Candidate, idle: float) -> Candidate:
+    return replace(candidate, timeouts=replace(candidate.timeouts, idle=idle))
 
 
 def fitting(backends: Sequence[Backend], needs: Needs) -> Sequence[Backend]:

@@ -9,6 +9,7 @@ import msgspec
 
 from twospeed.policy.affinity import Affinity
 from twospeed.policy.breaker import Breaker, Health
+from twospeed.policy.estimate import Estimates
 from twospeed.policy.limit import Limits
 from twospeed.stores import RedisStore
 from twospeed.stores.memory import Clock, MemoryAffinity, MemoryHealth, MemoryLimits
@@ -29,6 +30,7 @@ def _always() -> bool:
 class Memory(msgspec.Struct):
     """The stores of one process. `name`: redis, shared or memory; `well`: whether it answers now.
 
+    `estimates`: what requests will use; each process learns that for itself.
     `start` comes back within a second, whether the store is there or not; `close` sends what is left.
     """
 
@@ -39,6 +41,7 @@ class Memory(msgspec.Struct):
     well: Callable[[], bool] = _always
     start: Callable[[], Awaitable[None]] = _nothing
     close: Callable[[], Awaitable[None]] = _nothing
+    estimates: Estimates = msgspec.field(default_factory=Estimates)
 
 
 def open_memory(

@@ -4,12 +4,14 @@
 said per model, because the same model behaves differently at different providers.
 """
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, NonNegativeFloat, SecretStr
 
 from twospeed.dialects.fim import families, family_of
 from twospeed.dialects.quirks import Quirks
+from twospeed.policy.budget import Budget
 from twospeed.policy.limit import Limit
 from twospeed.types import Settings
 from twospeed.units import PositiveCount, PositiveDuration, Size
@@ -94,6 +96,8 @@ class Common(Settings):
     completions."""
     limits: dict[str, Limit] = {}
     """Limits per model family; `"*"` holds for each family not named."""
+    retry_budget: Budget = Budget()
+    """How many attempts at this provider may be repeats."""
     when: Annotated[str, Field(pattern=r"^env:[A-Za-z_][A-Za-z0-9_]*$")] | None = None
     """Take part only when this environment variable is set and not empty, for example env:OPENAI_API_KEY."""
     unless: list[Annotated[str, Field(pattern=r"^env:[A-Za-z_][A-Za-z0-9_]*$")]] = []
@@ -103,6 +107,33 @@ class Common(Settings):
 
 
 Header = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
+
+
+def _verified(verify: bool) -> bool:
+    if not verify:
+        raise ValueError("certificates are always verified: name the authority's certificate as `ca` instead")
+    return verify
+
+
+def _proxy(proxy: str) -> str:
+    if proxy == "none" or re.fullmatch(r"(env:|file:).+|http://[^/?#@\s]+/?", proxy):
+        return proxy
+    if "@" in proxy:
+        raise ValueError("a password in plain text is refused: write env:NAME or file:PATH")
+    raise ValueError("expected none, http://host:port, or env:NAME / file:PATH where it holds a password")
+
+
+class Tls(Settings):
+    """`providers.<name>.tls`: whom to trust at an https:// address, and who to say we are. Paths to PEM files."""
+
+    ca: str | None = None
+    """Certificates of the authorities to trust instead of the system's."""
+    cert: str | None = None
+    """Our certificate, with its chain, where the provider asks for one."""
+    key: str | None = None
+    """Its private key, without a password; left out: in the same file."""
+    verify: Annotated[bool, AfterValidator(_verified), Field(json_schema_extra={"const": True})] = True
+    """Always true."""
 
 
 class HttpProvider(Common):
@@ -122,6 +153,11 @@ class HttpProvider(Common):
     """Connections open at once at most."""
     keep_alive: PositiveDuration = 20.0
     """How long an idle connection is kept; keep this below the provider's own limit."""
+    proxy: Annotated[str, AfterValidator(_proxy)] | None = None
+    """The proxy that leads there: http://host:port, env:NAME or file:PATH when it holds a password, or none. Left out: as
+    HTTPS_PROXY, HTTP_PROXY and NO_PROXY say, this machine excepted."""
+    tls: Tls = Tls()
+    """Certificates, where those of the system will not do."""
     quirks: Quirks = Quirks()
     """Where it differs from the API it speaks; matters only to translated requests."""
 

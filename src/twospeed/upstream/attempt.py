@@ -9,7 +9,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from twospeed.errors import Fault, Kind
+from twospeed.policy.advice import remaining
 from twospeed.policy.breaker import Health
+from twospeed.policy.budget import Spending
+from twospeed.policy.estimate import Estimates
 from twospeed.policy.limit import Ask, Limits, Permit, Refusal
 from twospeed.policy.race import (
     TICK,
@@ -34,15 +37,13 @@ from twospeed.types import Attempt, Candidate, Plan, Record
 from twospeed.upstream.client import Job, Link, Try
 from twospeed.upstream.vigil import Vigil
 
-OUTPUT_ESTIMATE = 1_024  # tokens reserved for an answer whose size nobody knows yet
-BYTES_PER_TOKEN = 4  # of a request body; code and JSON measure 3 to 5
-
 
 class Attempts:
     """Runs races. One per configuration snapshot.
 
     Args:
         links: How each backend is reached, by backend name.
+        estimates: What requests will use; outlives the snapshot.
         clock: Instants in seconds, on the event loop's clock.
         roll: Chance in [0, 1).
     """
@@ -52,12 +53,15 @@ class Attempts:
         links: Mapping[str, Link],
         limits: Limits,
         health: Health,
+        estimates: Estimates,
         clock: Callable[[], float],
         roll: Callable[[], float],
     ) -> None:
         self._links = links
         self._limits = limits
         self._health = health
+        self._estimates = estimates
+        self._spendings: dict[str, Spending] = {}
         self._clock = clock
         self._roll = roll
         self._vigil = Vigil(limits)
@@ -80,6 +84,17 @@ class Attempts:
         attempt.close(kind, self._clock(), self._limits, self._health, detail)
         if attempt.permit is not None:
             self._vigil.end(attempt.permit)
+        used = attempt.usage
+        if kind is None and used is not None and not used.estimated:
+            name = attempt.candidate.backend.name
+            self._estimates.observe(name, attempt.body_bytes, used.input_tokens, used.output_tokens)
+
+    def spending(self, provider: str, link: Link) -> Spending:
+        """What repeats have cost a provider lately."""
+        known = self._spendings.get(provider)
+        if known is None:
+            known = self._spendings[provider] = Spending(link.budget)
+        return known
 
 
 class _Course:
@@ -129,9 +144,12 @@ class _Course:
             self._record.notes.append(f"breaker_open:{backend.name}")
             return Refused(command.attempt, Fault(Kind.BREAKER_OPEN, "no backend can serve this now", retry_after=1.0))
         link = self._attempts._links[backend.name]
+        if not self._affords(candidate, link):
+            self._record.notes.append(f"budget:{backend.provider}")
+            return Refused(command.attempt, Fault(Kind.OVERLOADED, "no retry is left for now", retry_after=1.0))
         answer: Permit | Refusal | None = None
         try:
-            answer = await self._attempts._limits.take(self._ask(link))
+            answer = await self._attempts._limits.take(self._ask(backend.name, link))
         finally:
             if candidate.probe and not isinstance(answer, Permit):
                 self._attempts._health.released(backend.name)  # the probe it claimed will find nothing out
@@ -151,10 +169,20 @@ class _Course:
             return True
         return candidate is self._plan.candidates[-1] and health.last_resort(name)
 
-    def _ask(self, link: Link) -> Ask:
+    def _affords(self, candidate: Candidate, link: Link) -> bool:
+        """Say whether the retry budget lets this attempt pass (R5); a first attempt and a healthy spare cost nothing."""
+        provider = candidate.backend.provider
+        spending, tried = self._attempts.spending(provider, link), self._record.attempts
+        if not tried:
+            spending.asked(self._clock())
+            return True
+        again = candidate.probe or any(attempt.backend.provider == provider for attempt in tried)
+        return not again or spending.again(self._clock())
+
+    def _ask(self, backend: str, link: Link) -> Ask:
         request = self._job.request
-        output = min(request.max_tokens or OUTPUT_ESTIMATE, OUTPUT_ESTIMATE)
-        return Ask(link.pool, link.limit, len(request.body) // BYTES_PER_TOKEN, output)
+        read, written = self._attempts._estimates.expected(backend, len(request.body), request.max_tokens)
+        return Ask(link.pool, link.limit, read, written)
 
     async def _open(self, command: Open) -> Event:
         assert self._candidate is not None
@@ -181,11 +209,19 @@ class _Course:
             return TICK
         except Fault as fault:
             return self._failed(number, attempt, fault)
+        self._learn(attempt)
         return Committed(number)
+
+    def _learn(self, attempt: Try) -> None:
+        """Take the provider's word for what is left of its limits (R21)."""
+        if attempt.link.metered:
+            for left in remaining(attempt.headers, self._job.wall):
+                self._attempts._limits.learn(attempt.link.pool, *left)
 
     def _failed(self, number: int, attempt: Try, fault: Fault) -> Failed:
         if fault.kind is Kind.PROVIDER_RATE_LIMITED and fault.retry_after:
             self._attempts._limits.cool(attempt.link.pool, fault.retry_after)
+            self._learn(attempt)
         self._attempts.close(attempt, fault.kind, fault.detail)
         return Failed(number, fault, attempt.sent)
 

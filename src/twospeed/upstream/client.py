@@ -13,6 +13,7 @@ from twospeed.dialects.openai_completions import AS_CAME, Way, ask
 from twospeed.dialects.quirks import NONE, Quirks
 from twospeed.errors import MEANING, Fault, Kind
 from twospeed.policy.breaker import Health
+from twospeed.policy.budget import Budget
 from twospeed.policy.headers import Pair, find, to_provider, without_dialect
 from twospeed.policy.limit import Limit, Limits, Permit
 from twospeed.policy.tracing import outgoing
@@ -41,6 +42,14 @@ class Link(msgspec.Struct):
     query: str = ""  # put behind every path, "?" included
     dialects: frozenset[str] = frozenset()  # names of those spoken without translation, none means any
     quirks: Quirks = NONE
+    budget: Budget = Budget()
+
+    @property
+    def metered(self) -> bool:
+        """Whether requests or tokens are limited, so that what a provider says about them matters."""
+        limit = self.limit
+        return not (limit.rpm is limit.tpm is limit.itpm is limit.otpm is None)
+
     completions: Way = AS_CAME
 
 
@@ -69,6 +78,7 @@ class Try:
         self.link = link
         self.row = row
         self.permit = permit
+        self.body_bytes = len(job.request.body)  # kept: the body itself is let go once nobody needs it
         self.exchange: Exchange | None = None
         self.spoken: Spoken = job.dialect
         self.dropped: Sequence[str] = ()
@@ -105,7 +115,7 @@ class Try:
             "latin-1"
         )[:128]
         if not 200 <= exchange.status < 300:
-            fault = fault_of_status(exchange.status, exchange.headers, await self._error_body(exchange, deadline))
+            fault = await self._refused(exchange, deadline)
             own = self.spoken is self.job.dialect or self.job.request.completion is not None
             raise fault if own else retold(fault)
         if self.job.request.stream:
@@ -163,6 +173,10 @@ class Try:
         body = await self._read_all(exchange, deadline, self.link.answer_limit)
         answer = self.spoken.answer(body)
         self.held, self.usage, self.finish = (answer.body or body,), answer.usage, answer.finish
+
+    async def _refused(self, exchange: Exchange, deadline: float) -> Fault:
+        body = await self._error_body(exchange, deadline)
+        return fault_of_status(exchange.status, exchange.headers, body, self.job.wall)
 
     async def _error_body(self, exchange: Exchange, deadline: float) -> bytes:
         try:

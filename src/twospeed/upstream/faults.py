@@ -1,4 +1,4 @@
-"""What a provider's status means as a Fault, and when it says the same request may succeed (R2, R9)."""
+"""What a provider's status means as a Fault (R2)."""
 
 import re
 from collections.abc import Sequence
@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import msgspec
 
 from twospeed.errors import Fault, Kind
-from twospeed.policy.headers import Pair, find
+from twospeed.policy.advice import retry_after
+from twospeed.policy.headers import Pair
 
 
 class _Told(msgspec.Struct):
@@ -21,19 +22,23 @@ class _Refusal(msgspec.Struct):
 _decode_refusal = msgspec.json.Decoder(_Refusal)
 _LONGEST = 1_000  # characters of a provider's message that a client gets to see
 _TOO_LONG = re.compile(r"prompt is too long|maximum context length|context[ _]window|context length", re.IGNORECASE)
-_RETRYABLE = frozenset({500, 502, 503, 504, 529})
 _CONFLICT = frozenset({408, 409, 425})
 
 
-def fault_of_status(status: int, headers: Sequence[Pair], body: bytes) -> Fault:
-    """Translate an answer that is not 2xx; `body` at most what was worth reading."""
+def fault_of_status(status: int, headers: Sequence[Pair], body: bytes, now_wall: float) -> Fault:
+    """Translate an answer that is not 2xx.
+
+    Args:
+        body: At most what was worth reading.
+        now_wall: Seconds since the epoch; headers may name an instant.
+    """
     if status == 429:
         return Fault(
             Kind.PROVIDER_RATE_LIMITED,
             "the model provider is limiting requests",
             detail="provider answered 429",
             status=status,
-            retry_after=retry_after(headers),
+            retry_after=retry_after(headers, now_wall),
         )
     if status in (401, 403):
         return Fault(
@@ -53,7 +58,7 @@ def fault_of_status(status: int, headers: Sequence[Pair], body: bytes) -> Fault:
             body=body,
         )
     kind = Kind.PROVIDER_ERROR if status >= 500 else Kind.BAD_ANSWER  # 1xx never comes here, 3xx is never followed
-    return Fault(kind, detail=f"provider answered {status}", status=status, retry_after=retry_after(headers))
+    return Fault(kind, detail=f"provider answered {status}", status=status, retry_after=retry_after(headers, now_wall))
 
 
 def retold(fault: Fault) -> Fault:
@@ -70,16 +75,3 @@ def retold(fault: Fault) -> Fault:
         return Fault(Kind.CONTEXT_TOO_LONG, message[:_LONGEST], detail=fault.detail, status=fault.status)
     fault.message = message[:_LONGEST] or fault.message
     return fault
-
-
-def retry_after(headers: Sequence[Pair]) -> float | None:
-    """Read how many seconds to wait, None when the provider does not say.
-
-    >>> retry_after([(b"retry-after", b"2")]), retry_after([(b"retry-after-ms", b"300")]), retry_after([])
-    (2.0, 0.3, None)
-    """
-    for name, unit in ((b"retry-after-ms", 0.001), (b"retry-after", 1.0)):
-        value = find(headers, name)
-        if value.replace(b".", b"", 1).isdigit():
-            return float(value) * unit
-    return None
