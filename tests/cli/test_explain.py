@@ -39,6 +39,24 @@ def test_explanation_for_machines_equals_what_is_served(request_file, capsys):
     assert result["candidates"][0]["backend"] == "sim-deep/thinker@default"
 
 
+def test_completions_are_explained_too(request_file, capsys, tmp_path):
+    """A body with a prompt is a completion; only models that can fill in are in its order."""
+    config = tmp_path / "config.yaml"
+    config.write_text("""
+providers:
+  plain: {kind: simulated, models: {m: {}}, completions: {suffix: none}}
+  filler: {kind: simulated, models: {m: {}}}
+tiers: {fast: {models: [plain/m, filler/m]}, deep: {models: [plain/m]}}
+""")
+    path = request_file({"model": "auto", "prompt": "def f(", "suffix": ")"})
+    assert main(["explain", str(config), path, "--json"]) == OK
+    result = json.loads(capsys.readouterr().out)
+    assert (result["endpoint"], result["reasons"]) == ("/v1/completions", ["completion"])
+    assert [candidate["backend"] for candidate in result["candidates"]] == ["filler/m@default"]
+    assert main(["explain", str(config), path, "--header", "x-twospeed-tier: deep"]) == FAILED
+    assert "fills in the middle" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [

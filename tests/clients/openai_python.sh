@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# openai (Python SDK): plain, streamed, streamed with a tool call and its answer, models.
+# openai (Python SDK): plain, streamed, streamed with a tool call and its answer, completions, models.
 . "$(dirname "$0")/setup.sh"
 python_packages openai==3.54.0
 python - <<'PY' || failed "see above"
@@ -18,6 +18,9 @@ with client.chat.completions.stream(model="auto", messages=ask, tools=tools) as 
 assert json.loads(call.function.arguments)["path"]
 turn = [*ask, {"role": "assistant", "tool_calls": [call.model_dump()]}, {"role": "tool", "tool_call_id": call.id, "content": "def f(): ..."}]
 assert client.chat.completions.create(model="auto", messages=turn, tools=tools).choices[0].message.content
+fill = dict(model="auto", prompt="def fib(a):", suffix="    return fib(a-1) + fib(a-2)", max_tokens=64)
+assert client.completions.create(**fill).choices[0].text
+assert "".join(c.choices[0].text for c in client.completions.create(**fill, stream=True))
 assert "auto" in [model.id for model in client.models.list()]
 raw = client.chat.completions.with_raw_response.create(model="auto", messages=ask)
 assert raw.headers["x-twospeed-tier"] in ("fast", "deep")
@@ -27,4 +30,4 @@ except openai.BadRequestError as error:
     assert "messages" in str(error)
 print("openai", openai.__version__)
 PY
-ok "plain, streamed, tool call and result, models, error"
+ok "plain, streamed, tool call and result, completions, models, error"

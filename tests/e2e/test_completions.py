@@ -7,7 +7,7 @@ from textwrap import dedent
 import aiohttp
 import pytest
 from tests.serving import TWO_FAST, Serving, serving
-from tests.wire import ASK, Wire, ok
+from tests.wire import ASK, GONE, Wire, ok
 
 PATHS = ["/completions", "/fim/completions", "/beta/completions"]
 ASKED = {"model": "auto", "prompt": "def add(a, b):\n    return ", "suffix": "\n", "max_tokens": 8}
@@ -262,6 +262,21 @@ async def test_others_are_not_ended(rule: str, first: str, second: str, headers:
         assert server.records == []
         for answer in answers:
             answer.close()
+
+
+async def test_a_keystroke_after_the_last_word_changes_nothing():
+    """The editor has its whole answer while the provider's last bytes are still awaited: that is no fault."""
+    text = b'data: {"choices":[{"index":0,"text":"a","finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    script = [ASK, head + b"%x\r\n%b\r\n" % (len(text), text), GONE]
+    async with Wire(script) as wire, serving(provider(wire.port)) as server, asyncio.timeout(10):
+        for prompt in ("def add(a", "def add(a, b"):
+            answer = await complete(server, prompt=prompt, stream=True, headers={"x-twospeed-session": "editor"})
+            assert await answer.read() == text
+        while len(server.records) < 2:
+            await asyncio.sleep(0)
+    assert [record.fault for record in server.records] == [None, None]
+    assert [record.attempts[0].kind for record in server.records] == [None, None]
 
 
 async def test_an_answer_that_was_whole_stays_whole():
