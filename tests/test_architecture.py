@@ -21,7 +21,7 @@ ROOMS = [  # (floor, room, its files and folders)
     (3, "relay", {"relay"}),
     (4, "proxy", {"proxy", "keystrokes", "seats"}),
     (4, "control", {"control"}),
-    (5, "config", {"config", "presets", "locate", "problems", "shape", "secrets", "wording", "checks", "reference", "lastgood"}),
+    (5, "config", {"config", "presets", "locate", "problems", "shape", "secrets", "wording", "checks", "reference", "lastgood", "certificates"}),
     (6, "runtime", {"runtime"}),
     (7, "edge", {"edge"}),
     (7, "drill", {"drill"}),

@@ -223,7 +223,20 @@ def test_the_config_cannot_be_changed():
 
 def test_top_level_keys_follow_the_flow():
     """The file reads in the order a request is served."""
-    order = ["listen", "admin", "keys", "providers", "models", "tiers", "classify", "breaker", "stores", "reload", "telemetry"]
+    order = [
+        "listen",
+        "admin",
+        "keys",
+        "providers",
+        "models",
+        "tiers",
+        "classify",
+        "breaker",
+        "rollouts",
+        "stores",
+        "reload",
+        "telemetry",
+    ]
     assert [name for name in order if name in Config.model_fields] == list(Config.model_fields)
 
 
@@ -285,3 +298,52 @@ def nested(inner):
 def test_any_values_end_in_a_config_or_in_problems(value):
     """A section may hold anything at all, of any shape."""
     problems_of(json.dumps(value).encode())
+
+
+HOUSED = """
+providers:
+  out: {kind: openai, base_url: "https://api.example/v1", models: {m: {}}, key: "env:KEY"PROXY}
+tiers: {fast: {models: [out/m]}, deep: {models: [out/m]}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("setting", "env", "proxy"),
+    [
+        ("", {}, None),
+        ("", {"HTTPS_PROXY": "http://me:pw@proxy:3128"}, "http://me:pw@proxy:3128"),
+        ("", {"https_proxy": "proxy:3128"}, "proxy:3128"),
+        ("", {"HTTP_PROXY": "http://proxy:3128"}, None),
+        ("", {"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": ".example"}, None),
+        (", proxy: none", {"HTTPS_PROXY": "http://proxy:3128"}, None),
+        (", proxy: 'http://own:3128'", {"HTTPS_PROXY": "http://proxy:3128"}, "http://own:3128"),
+        (", proxy: env:OWN", {"OWN": "http://me:pw@own:3128"}, "http://me:pw@own:3128"),
+    ],
+)
+def test_the_proxy_of_a_provider(setting: str, env: dict[str, str], proxy: str | None):
+    """Its own setting wins over the environment; a password never shows."""
+    loaded = read(HOUSED.replace("PROXY", setting).encode(), "f", {"KEY": "k", **env})
+    assert loaded.proxies.get("out") == proxy
+    assert "me:pw" not in repr(loaded)
+
+
+@pytest.mark.parametrize(
+    ("setting", "env", "message"),
+    [
+        (
+            "",
+            {"HTTPS_PROXY": "socks5://me:pw@proxy"},
+            "out: the environment variable that names it: a proxy is http://",
+        ),
+        (", proxy: env:OWN", {"OWN": "https://me:pw@own"}, "out.proxy: a proxy is http://host:port"),
+        (", proxy: 'http://me:pw@own'", {}, "out.proxy: a password in plain text is refused"),
+        (", tls: {verify: false}", {}, "out.tls.verify: certificates are always verified"),
+        (", tls: {ca: nowhere.pem}", {}, "out.tls.ca: cannot be read"),
+    ],
+)
+def test_what_cannot_lead_to_a_provider_is_refused(setting: str, env: dict[str, str], message: str):
+    """At the start, with the place, without the password."""
+    with pytest.raises(ConfigError) as told:
+        read(HOUSED.replace("PROXY", setting).encode(), "f", {"KEY": "k", **env})
+    assert message in str(told.value)
+    assert "pw@" not in str(told.value)

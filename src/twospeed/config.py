@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails
 
-from twospeed import checks, presets, secrets, shape, wording
+from twospeed import certificates, checks, presets, secrets, shape, wording
 from twospeed.locate import Document
 from twospeed.policy.access import Key, digest
 from twospeed.policy.breaker import Breaker
@@ -23,6 +23,7 @@ from twospeed.policy.catalogue import Catalogue
 from twospeed.policy.classify import Classify
 from twospeed.policy.listen import Admin, Listen
 from twospeed.policy.plan import Tiers
+from twospeed.policy.proxying import Ways, way
 from twospeed.policy.reloading import Reload
 from twospeed.problems import ConfigError, Path, Problem, ordered
 from twospeed.stores import SCHEMES, RedisStore
@@ -30,6 +31,7 @@ from twospeed.telemetry import Collector, Push, Signal, Telemetry, Traces, colle
 from twospeed.telemetry.conventions import OPT_IN_VARIABLE
 from twospeed.types import Backend, Settings
 from twospeed.upstream import Provider, SimulatedProvider, completions, dialects
+from twospeed.upstream.dial import through
 
 REDIS_URL: Path = ("stores", "redis", "url")
 FREE_KEYS = "x-"  # top-level keys that begin so are the operator's own, a place for anchors
@@ -97,7 +99,8 @@ class Loaded:
     """A config file that can be served, with what it refers to. Prints no secret.
 
     `providers`: those that take part; `left_out`: the others, each with the reason. `callers`: name, SHA-256 digest of
-    the key, names and globs allowed. `provider_headers`: with references replaced. `collectors`: where traces and
+    the key, names and globs allowed. `provider_headers`: with references replaced. `proxies`: the address that leads to a
+    provider, where it is not reached directly. `collectors`: where traces and
     metrics go, if anywhere. `conventions`: what OTEL_SEMCONV_STABILITY_OPT_IN asks for. `version`: of the file's `text`.
     `warnings`: nothing that hinders.
     """
@@ -113,6 +116,7 @@ class Loaded:
     provider_headers: Mapping[str, Mapping[str, str]] = field(repr=False)
     admin_key: bytes | None = field(repr=False)  # SHA-256 digest
     redis_url: str | None = field(repr=False)  # with its reference replaced
+    proxies: Mapping[str, str] = field(repr=False)
     collectors: Mapping[Signal, Collector] = field(repr=False)
     conventions: frozenset[str]
     text: bytes = field(repr=False)
@@ -155,6 +159,10 @@ def read(data: bytes, file: str, env: Mapping[str, str]) -> Loaded:
     resolved: dict[Path, str] = {}
     problems += [_placed(finding, document) for finding in checks.check(value, names)]
     problems += [_placed(finding, document) for finding in _resolve(value, names, env, file, resolved)]
+    if config is not None:
+        folder = FilePath(file).parent
+        problems += [_placed(finding, document) for finding in _certified(config, names, folder)]
+        problems += [_placed(finding, document) for finding in _led(config, names, env, resolved)]
     problems = ordered([*document.problems, *problems])
     if config is None or any(problem.severity == "error" for problem in problems):
         raise ConfigError(problems)
@@ -240,6 +248,46 @@ def _references(value: Mapping[str, Any], names: checks.Names) -> Iterator[Path]
     for path, text in [*checks.headers(value, names), (REDIS_URL, shape.at(Config, value, REDIS_URL)[1])]:
         if isinstance(text, str) and secrets.is_reference(text):
             yield path
+    for name, block in names.providers.items():
+        if isinstance(block.get("proxy"), str) and secrets.is_reference(block["proxy"]):
+            yield "providers", name, "proxy"
+
+
+def _certified(config: Config, names: checks.Names, folder: FilePath) -> Iterator[checks.Finding]:
+    """Find files of certificates that cannot be used."""
+    if config.listen.tls is not None:
+        try:
+            certificates.server(config.listen.tls, folder)
+        except certificates.Unusable as error:
+            yield checks.Finding(("listen", "tls", error.key), str(error))
+    for name, provider in config.providers.items():
+        if isinstance(provider, SimulatedProvider) or name in names.left_out:
+            continue
+        try:
+            certificates.client(provider.tls, folder)
+        except certificates.Unusable as error:
+            yield checks.Finding(("providers", name, "tls", error.key), str(error))
+
+
+def _led(
+    config: Config, names: checks.Names, env: Mapping[str, str], resolved: dict[Path, str]
+) -> Iterator[checks.Finding]:
+    """Fill `resolved` with the proxy that leads to each provider, and say which cannot be used. Quotes none: it may hold a
+    password."""
+    ways = Ways(*(env.get(name.lower()) or env.get(name, "") for name in ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")))
+    for name, provider in config.providers.items():
+        if isinstance(provider, SimulatedProvider) or name in names.left_out:
+            continue
+        path = ("providers", name, "proxy")
+        own = resolved.get(path) or provider.proxy
+        proxy = way(provider.base_url, ways) if own is None else own
+        try:
+            if proxy and proxy != "none":
+                through(proxy)
+                resolved[path] = proxy
+        except ValueError as error:
+            where = "the environment variable that names it: " if own is None else ""
+            yield checks.Finding(path if own else path[:2], f"{where}{error}")
 
 
 def _way_out(path: Path, reference: str) -> str:
@@ -278,6 +326,7 @@ def _loaded(
         },
         admin_key=digest(resolved[("admin", "key")]) if config.admin.key else None,
         redis_url=resolved.get(REDIS_URL) or (config.stores.redis.url if config.stores.redis else None),
+        proxies={name: proxy for name in providers if (proxy := resolved.get(("providers", name, "proxy")))},
         collectors=dict(_collectors(config.telemetry, resolved, env)),
         conventions=frozenset(filter(None, env.get(OPT_IN_VARIABLE, "").replace(" ", "").split(","))),
         text=text,

@@ -133,7 +133,9 @@ def _ratio(loaded: Loaded) -> float | None:
 def transports(loaded: Loaded, before: Runtime | None = None) -> dict[str, Transport]:
     """Build how each provider that takes part is reached; one that was reached in the same way keeps its connections."""
     return {
-        name: before.transports[name] if before and _reached_as_before(name, loaded, before.loaded) else _transport(name, loaded)
+        name: before.transports[name]
+        if before and _reached_as_before(name, loaded, before.loaded)
+        else _transport(name, loaded)
         for name, provider in loaded.providers.items()
     }
 

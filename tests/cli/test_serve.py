@@ -1,11 +1,13 @@
 """`twospeed serve` as a process: starts, answers, reloads, drains."""
 
 import asyncio
+import os
+import re
 import signal
+import sys
 
 import aiohttp
 import pytest
-from tests.processes import running
 
 from twospeed.cli import MISUSED, main
 from twospeed.cli.serve import screen
@@ -35,12 +37,30 @@ def test_screen_says_how_to_use_it():
     assert "http://[::1]:1/v1" in screen(loaded, ("::1", 1), ("127.0.0.1", 2))
 
 
-def test_a_bad_file_does_not_start(tmp_path, capsys):
+def test_a_bad_file_does_not_start(tmp_path, capsys, monkeypatch):
     """Exit code 2 and the place of the mistake."""
+    monkeypatch.setenv("TWOSPEED_STATE_DIR", str(tmp_path / "state"))
     path = tmp_path / "c.yaml"
     path.write_text("tiers: 3\n")
     assert main(["serve", "--config", str(path)]) == MISUSED
     assert "c.yaml:1:" in capsys.readouterr().err
+
+
+class Process:
+    """A serving process and what it says."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.said = ""
+
+    async def until(self, pattern: str) -> re.Match[str]:
+        """Read what it says until this appears."""
+        async with asyncio.timeout(20):
+            while not (found := re.search(pattern, self.said)):
+                line = await self.process.stderr.readline()
+                assert line, self.said
+                self.said += line.decode()
+        return found
 
 
 @pytest.fixture
@@ -48,8 +68,15 @@ async def served(tmp_path):
     """Serve CONFIG from a file in a process of its own."""
     path = tmp_path / "c.yaml"
     path.write_text(CONFIG)
-    async with running("serve", "--config", str(path), "--log", "json") as process:
-        yield process, path
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "twospeed", "serve", "--config", str(path), "--log", "json"),
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "TWOSPEED_STATE_DIR": str(tmp_path / "state")},
+    )
+    yield Process(process), path
+    if process.returncode is None:
+        process.kill()
+    await process.wait()
 
 
 async def test_stream_in_flight_survives_sigterm(served):
@@ -88,3 +115,44 @@ async def test_reload_takes_a_good_file_and_refuses_a_bad_one(served):
         process.process.send_signal(signal.SIGHUP)
         await process.until("stays in force")
         assert "mine" in await names()
+
+
+async def test_a_changed_file_is_taken_over_by_itself(served):
+    """Saving the file is enough; a broken one is reported once and changes nothing."""
+    process, path = served
+    await process.until(r"serves (http://\S+)/v1")
+    path.write_text(CONFIG + "models: {mine: one/m}\n")
+    await process.until("configuration reloaded")
+    path.write_text(CONFIG + "models: {mine: nobody/m}\n")
+    await process.until("stays in force")
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_a_broken_file_does_not_stop_the_next_start(served, tmp_path, allowed: bool):
+    """What served last is served again, loudly, with every secret still only referred to, unless that is switched off."""
+    process, path = served
+    await process.until(r"serves (http://\S+)/v1")
+    if not allowed:
+        path.write_text(CONFIG + "reload: {last_good: false}\n")
+        await process.until("configuration reloaded")
+    process.process.terminate()
+    await process.process.wait()
+    path.write_text("tiers: 3\n")
+    again = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "twospeed", "serve", "--config", str(path), "--log", "off"),
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "TWOSPEED_STATE_DIR": str(tmp_path / "state")},
+    )
+    try:
+        if allowed:
+            said = Process(again)
+            await said.until("IS NOT VALID. Serving the configuration that served last")
+            await said.until(r"serves (http://\S+)/v1")
+            assert "c.yaml:1:" in said.said
+        else:
+            async with asyncio.timeout(20):
+                assert await again.wait() == MISUSED
+    finally:
+        if again.returncode is None:
+            again.kill()
+        await again.wait()

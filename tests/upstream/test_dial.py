@@ -10,7 +10,7 @@ from tests.wire import Wire
 
 from twospeed.errors import Fault, Kind
 from twospeed.upstream import dial as dialling
-from twospeed.upstream.dial import connect_first, default_tls, dial, endpoint, interleave
+from twospeed.upstream.dial import Via, connect_first, default_tls, dial, endpoint, interleave, through
 
 BOTH_LOOPS = True
 FOUR, SIX = socket.AF_INET, socket.AF_INET6
@@ -115,3 +115,26 @@ async def test_unknown_name_is_a_fault():
         await dial(endpoint("http://twospeed.invalid"), asyncio.Protocol())
     assert caught.value.kind is Kind.CONNECT_FAILED
     assert caught.value.detail.startswith("name resolution failed")
+
+
+@pytest.mark.parametrize(
+    ("proxy", "via"),
+    [
+        ("http://proxy:3128", Via("proxy", 3128)),
+        ("http://proxy/", Via("proxy", 80)),
+        ("proxy:3128", Via("proxy", 3128)),
+        ("http://[2001:db8::1]:3128", Via("2001:db8::1", 3128)),
+        ("http://me@proxy", Via("proxy", 80, b"Basic bWU6")),
+    ],
+)
+def test_address_of_a_proxy(proxy: str, via: Via):
+    """As the environment has it, with or without the scheme."""
+    assert through(proxy) == via
+
+
+@pytest.mark.parametrize("proxy", ["https://proxy", "socks5://proxy", "http://", "http://proxy/path", "http://p?x"])
+def test_what_is_no_proxy_is_refused_without_quoting_it(proxy: str):
+    """The address may hold a password."""
+    with pytest.raises(ValueError, match="a proxy is http://host:port") as told:
+        through(proxy)
+    assert proxy not in str(told.value) or proxy == "http://"

@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import gzip
+import socket
 import ssl
 
 import pytest
+from tests.tunnel import HouseProxy
 from tests.upstream.conftest import until
 from tests.wire import ASK, CLOSE, GONE, HEAD, PATIENCE, RESET, Wire, ok
 
@@ -524,3 +526,85 @@ async def test_tls_to_a_server_that_speaks_none(engine):
         for _ in range(3):
             assert await fault_of(transport) is Kind.TLS_FAILED
         assert transport.open_connections == 0
+
+
+async def test_through_a_proxy_to_https(engine, certificates):
+    """A tunnel is asked for, with the password of the house; nothing of the request is seen on the way."""
+    trusting, serving = certificates
+    async with Wire([ASK, ok(b"one"), ASK, ok(b"two")], tls=serving) as wire, HouseProxy() as house:
+        proxy = house.url.replace("//", "//me:s%40@")
+        transport = engine(f"https://localhost:{wire.port}", tls=trusting, proxy=proxy)
+        assert [await ask(transport), await ask(transport)] == [b"one", b"two"]
+    (head,) = house.heads
+    assert head.startswith(b"CONNECT localhost:%d HTTP/1.1\r\n" % wire.port)
+    assert b"proxy-authorization: Basic bWU6c0A=\r\n" in head
+    assert b"proxy-authorization" not in b"".join(wire.requests)
+
+
+async def test_through_a_proxy_to_http(engine):
+    """Without TLS the proxy passes on requests with the whole address; names are its business, not ours."""
+    async with Wire([ASK, ok(b"one")]) as wire, HouseProxy() as house:
+        transport = engine(f"http://provider.invalid:{wire.port}/v1", proxy=house.url.replace("//", "//me:pw@"))
+        assert await ask(transport) == b"one"
+    line, *rest = house.heads[0].split(b"\r\n")
+    assert line.split(b" ")[1].startswith(b"http://provider.invalid:%d/v1/" % wire.port)
+    assert b"host: provider.invalid:%d" % wire.port in rest
+    assert b"proxy-authorization: Basic bWU6cHc=" in rest
+
+
+@pytest.mark.parametrize(
+    ("answer", "detail"),
+    [
+        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "the proxy answered 407 to CONNECT"),
+        (b"HTTP/1.1 502 \r\ncontent-length: 3\r\n\r\n", "the proxy answered 502 to CONNECT"),
+        (b"SSH-2.0-x\r\n\r\n", "the proxy's answer to CONNECT is not HTTP"),
+        (b"HTTP/1.1 200 OK\r\n\r\nsurplus", "the proxy's answer to CONNECT is not HTTP"),
+        (b"x" * 20_000, "the proxy's answer to CONNECT is not HTTP"),
+    ],
+)
+async def test_a_proxy_that_does_not_let_us_through(engine, certificates, answer: bytes, detail: str):
+    """The provider was not reached; the record says what the proxy said, and not where it is."""
+    async with HouseProxy(refuse=answer) as house:
+        transport = engine("https://localhost:1", tls=certificates[0], proxy=house.url)
+        with pytest.raises(Fault) as told:
+            await ask(transport)
+    assert (told.value.kind, told.value.detail) == (Kind.CONNECT_FAILED, detail)
+
+
+async def test_a_proxy_that_says_nothing_is_given_up(engine, certificates):
+    """The deadline of the connect holds for the tunnel too."""
+    async with Wire([GONE]) as silent:
+        transport = engine("https://localhost:1", tls=certificates[0], proxy=f"http://127.0.0.1:{silent.port}")
+        with pytest.raises(TimeoutError):
+            await transport.connect(soon(0.02))
+        await silent.until_open(0)
+
+
+async def test_names_are_asked_for_again_for_each_connection(engine, monkeypatch):
+    """A provider that moves is found at its new address as soon as a connection is made."""
+    async with Wire([ASK, ok(b"old"), CLOSE]) as old, Wire([ASK, ok(b"new"), CLOSE]) as new:
+        answers = iter([old.port, new.port])
+        loop = asyncio.get_running_loop()
+
+        async def resolve(host: str, port: int, **more: object) -> list[tuple[object, ...]]:
+            where = ("127.0.0.1", next(answers)) if host == "moving.example" else (host, port)  # uvloop asks twice
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", where)]
+
+        monkeypatch.setattr(type(loop), "getaddrinfo", lambda _, *a, **k: resolve(*a, **k))
+        transport = engine("http://moving.example/v1")
+        assert await ask(transport) == b"old"
+        await until(lambda: transport.open_connections == 0)
+        assert await ask(transport) == b"new"
+
+
+async def test_an_ipv6_address_is_spoken_to(engine):
+    """A literal address in brackets needs no name."""
+    try:
+        wire = await Wire([ASK, ok(b"six")], host="::1").__aenter__()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    try:
+        assert await ask(engine(f"http://[::1]:{wire.port}/v1")) == b"six"
+        assert b"host: [::1]:%d\r\n" % wire.port in wire.requests[0]
+    finally:
+        await wire.__aexit__()

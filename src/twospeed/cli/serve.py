@@ -5,18 +5,21 @@ import asyncio
 import logging
 import socket
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from twospeed.cli import FAILED, MISUSED, OK
-from twospeed.config import Loaded, load
+from twospeed.config import Loaded, load, state_folder
+from twospeed.lastgood import keep, kept
 from twospeed.problems import ConfigError
 from twospeed.upstream import SimulatedProvider
 
 Address = tuple[str, int]
 Started = Callable[[Address, Address | None], None]
+Reload = Callable[[], str | Awaitable[str]]
 
 
 def serve(options: argparse.Namespace) -> int:
@@ -27,7 +30,10 @@ def serve(options: argparse.Namespace) -> int:
         loaded = _loaded(options)
     except ConfigError as error:
         print(error, file=sys.stderr)
-        return MISUSED
+        last = _last_good(options)
+        if last is None:
+            return MISUSED
+        loaded = last
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
     for warning in loaded.warnings:
         print(warning, file=sys.stderr)
@@ -35,6 +41,7 @@ def serve(options: argparse.Namespace) -> int:
 
     def started(address: Address, admin: Address | None) -> None:
         print(screen(loaded, address, admin, workers), file=sys.stderr, flush=True)
+        _keep(loaded)
 
     return _supervise(options, loaded, workers, started) if workers > 1 else _serve(options, loaded, started)
 
@@ -45,7 +52,9 @@ def _serve(options: argparse.Namespace, loaded: Loaded, started: Started) -> int
 
     async def run() -> bool:
         server = Server(lambda: _loaded(options), loaded, _log_format(options, loaded))
-        await server.run(started)
+        server.reloads.keep = _keep
+        async with _watched(loaded, lambda: server.api.runtime.loaded.text, server.reload):
+            await server.run(started)
         return True
 
     return _run(run())
@@ -62,9 +71,42 @@ def _supervise(options: argparse.Namespace, loaded: Loaded, workers: int, starte
         return [*_this_program(), "serve", *(str(word) for pair in (given | own).items() for word in pair)]
 
     async def run() -> bool:
-        return await Supervisor(lambda: _loaded(options), loaded, workers, command).run(started)
+        supervisor = Supervisor(lambda: _loaded(options), loaded, workers, command)
+        supervisor.reloads.keep = _keep
+        async with _watched(loaded, lambda: supervisor.loaded.text, supervisor.reload):
+            return await supervisor.run(started)
 
     return _run(run())
+
+
+def _last_good(options: argparse.Namespace) -> Loaded | None:
+    """Return the configuration that served last, where there is one and it says that it may be used so (R25)."""
+    text = kept(state_folder(), options.config)
+    if text is None:
+        return None
+    try:
+        loaded = _loaded(options, text)
+    except ConfigError:
+        return None  # what it refers to is gone
+    print(
+        f"WARNING: {loaded.path} IS NOT VALID. Serving the configuration that served last ({loaded.version}) instead.\n"
+        "Mend the file: it is taken over as soon as it is valid.",
+        file=sys.stderr,
+    )
+    return loaded
+
+
+def _keep(loaded: Loaded) -> None:
+    try:
+        keep(state_folder(), loaded.path, loaded.text if loaded.config.reload.last_good else None)
+    except OSError as error:
+        logging.getLogger("twospeed").warning("this configuration is not kept for the next start: %s", error)
+
+
+def _watched(loaded: Loaded, in_force: Callable[[], bytes], reload: Reload) -> AbstractAsyncContextManager[None]:
+    from twospeed.edge.watch import watching
+
+    return watching(loaded.path, in_force, reload) if loaded.config.reload.watch else nullcontext()
 
 
 def _work(options: argparse.Namespace) -> int:

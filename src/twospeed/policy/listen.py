@@ -3,12 +3,30 @@
 import re
 from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
 from twospeed.types import Settings
 from twospeed.units import Count, Fraction, PositiveCount, PositiveDuration, Size
 
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+")
 _LOOPBACK = re.compile(r"127\.\d{1,3}\.\d{1,3}\.\d{1,3}")
+
+
+def _origin(origin: str) -> str:
+    if origin != "*" and not _ORIGIN.fullmatch(origin):
+        raise ValueError("an origin is scheme://host[:port], without a path, or * for every one")
+    return origin
+
+
+class Tls(Settings):
+    """`listen.tls`: serve HTTPS. Paths to PEM files, read anew at each reload; `client_ca` takes a restart."""
+
+    cert: str
+    """The certificate, with its chain."""
+    key: str | None = None
+    """Its private key, without a password; left out: in the same file."""
+    client_ca: str | None = None
+    """Certificates of authorities: only clients with a certificate of theirs are spoken to."""
 
 
 class Listen(Settings):
@@ -56,6 +74,10 @@ class Listen(Settings):
     """Seconds a client may take nothing of an answer that waits for it before it is dropped."""
     drain: PositiveDuration = 120.0
     """Seconds that requests in flight may take to finish after SIGTERM; then each is ended with an error."""
+    tls: Tls | None = None
+    """Serve HTTPS; left out: plain HTTP. Whether there is TLS at all takes a restart."""
+    cors: list[Annotated[str, AfterValidator(_origin)]] = []
+    """Origins of web pages that may use this server from a browser, as https://chat.example.com, or `*`."""
 
 
 class Admin(Settings):

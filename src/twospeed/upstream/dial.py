@@ -7,13 +7,15 @@ are apart so that a proxy's CONNECT can go between connecting and securing.
 """
 
 import asyncio
+import re
 import socket
 import ssl
+from base64 import b64encode
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain, zip_longest
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -26,24 +28,42 @@ RECEIVE_BUFFER = 262_144  # bytes asked of the kernel, which doubles it: what a 
 KEEP_ALIVE_IDLE = 60  # seconds of silence until TCP probes whether the peer is still there
 
 _PORTS = {"http": 80, "https": 443}
+_STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})[ \r]")
+_LONGEST_ANSWER = 16_384  # bytes of a proxy's answer to CONNECT
 _Address = tuple[socket.AddressFamily, Any]  # and its sockaddr
 
 
+class Via(msgspec.Struct, frozen=True):
+    """A proxy of the house on the way. `authorization`: value of the field that lets us pass, b"" for none."""
+
+    host: str
+    port: int
+    authorization: bytes = b""
+
+
 class Endpoint(msgspec.Struct, frozen=True):
-    """Where a provider listens, from its base_url. `tls` None means plain HTTP. `path` does not end in "/"."""
+    """Where a provider listens, from its base_url. `tls` None means plain HTTP. `path` does not end in "/".
+
+    `via`: who is asked to pass everything on. `origin`: put before each path then, "" where a tunnel is dug first.
+    """
 
     host: str
     port: int
     tls: ssl.SSLContext | None
     authority: bytes  # value of the Host field
     path: str
+    via: Via | None = None
+    origin: str = ""
 
 
-def endpoint(base_url: str, tls: ssl.SSLContext | None = None) -> Endpoint:
+def endpoint(base_url: str, tls: ssl.SSLContext | None = None, proxy: str = "") -> Endpoint:
     """Take a base_url apart.
 
+    Args:
+        proxy: http://[user:password@]host[:port] of the proxy that leads there, "" for none.
+
     Raises:
-        ValueError: not http or https, no host, or with user, query or fragment.
+        ValueError: not http or https, no host, or with user, query or fragment; a proxy that is none.
 
     >>> at = endpoint("http://127.0.0.1:8000/v1/")
     >>> at.host, at.port, at.authority, at.path
@@ -61,7 +81,27 @@ def endpoint(base_url: str, tls: ssl.SSLContext | None = None) -> Endpoint:
     name = f"[{host}]" if ":" in host else host
     authority = name if port == usual else f"{name}:{port}"
     context = (tls or default_tls()) if url.scheme == "https" else None
-    return Endpoint(host, port, context, authority.encode("ascii"), url.path.rstrip("/"))
+    via = through(proxy) if proxy else None
+    origin = f"http://{authority}" if via and context is None else ""
+    return Endpoint(host, port, context, authority.encode("ascii"), url.path.rstrip("/"), via, origin)
+
+
+def through(proxy: str) -> Via:
+    """Take the address of a proxy apart.
+
+    Raises: ValueError, for anything but plain HTTP to a host. Does not quote it.
+
+    >>> through("http://me:s%40@proxy:3128")
+    Via(host='proxy', port=3128, authorization=b'Basic bWU6c0A=')
+    """
+    url = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    if url.scheme != "http" or not url.hostname or url.path not in ("", "/") or url.query or url.fragment:
+        raise ValueError("a proxy is http://host:port, and nothing else is spoken with it")
+    port = url.port or _PORTS["http"]
+    if url.username is None:
+        return Via(url.hostname, port)
+    secret = f"{unquote(url.username)}:{unquote(url.password or '')}".encode()
+    return Via(url.hostname, port, b"Basic " + b64encode(secret))
 
 
 @lru_cache(maxsize=1)
@@ -80,7 +120,9 @@ async def dial(to: Endpoint, protocol: asyncio.Protocol) -> None:
     Raises:
         Fault: CONNECT_FAILED, TLS_FAILED.
     """
-    plain = await connect_first(await _resolve(to))
+    plain = await connect_first(await _resolve(to.via or to))
+    if to.via and to.tls:
+        await _dig(plain, to, to.via)
     loop = asyncio.get_running_loop()
     name = to.host.rstrip(".") if to.tls else None
     try:
@@ -89,7 +131,43 @@ async def dial(to: Endpoint, protocol: asyncio.Protocol) -> None:
         raise Fault(Kind.TLS_FAILED, detail=f"TLS handshake failed: {cause(error)}") from None
 
 
-async def _resolve(to: Endpoint) -> list[_Address]:
+async def _dig(plain: socket.socket, to: Endpoint, via: Via) -> None:
+    """Have a proxy connect us through to the provider; closes the socket when it does not."""
+    name = f"[{to.host}]" if ":" in to.host else to.host
+    pass_ = b"proxy-authorization: %b\r\n" % via.authorization if via.authorization else b""
+    ask = b"CONNECT %(at)b HTTP/1.1\r\nhost: %(at)b\r\n%(pass)b\r\n" % {
+        b"at": f"{name}:{to.port}".encode("ascii"),
+        b"pass": pass_,
+    }
+    try:
+        answer = await _answer(plain, ask)
+        status = _STATUS.match(answer)
+        if status is None or not answer.endswith(b"\r\n\r\n"):
+            raise Fault(Kind.CONNECT_FAILED, detail="the proxy's answer to CONNECT is not HTTP")
+        if not status[1].startswith(b"2"):
+            raise Fault(Kind.CONNECT_FAILED, detail=f"the proxy answered {status[1].decode()} to CONNECT")
+    except BaseException:  # cancelled as well
+        plain.close()
+        raise
+
+
+async def _answer(plain: socket.socket, ask: bytes) -> bytes:
+    """Return the head of the answer; the provider says nothing before we do, so nothing can follow it."""
+    loop = asyncio.get_running_loop()
+    answer = b""
+    try:
+        await loop.sock_sendall(plain, ask)
+        while b"\r\n\r\n" not in answer and len(answer) < _LONGEST_ANSWER:
+            data = await loop.sock_recv(plain, _LONGEST_ANSWER)
+            if not data:
+                break
+            answer += data
+    except OSError as error:
+        raise Fault(Kind.CONNECT_FAILED, detail=f"the proxy hung up: {cause(error)}") from None
+    return answer
+
+
+async def _resolve(to: Endpoint | Via) -> list[_Address]:
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(to.host, to.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)

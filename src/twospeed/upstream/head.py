@@ -33,7 +33,9 @@ _KNOWN_LIMIT = 1_024
 _known: set[bytes] = set()  # names found good, so that each is looked at once; clients can invent some, hence a limit
 
 
-def build_head(method: str, path: str, host: bytes, headers: Sequence[tuple[bytes, bytes]], length: int) -> bytes:
+def build_head(
+    method: str, path: str, host: bytes, headers: Sequence[tuple[bytes, bytes]], length: int, origin: str = ""
+) -> bytes:
     """Return the head, blank line included.
 
     Args:
@@ -41,6 +43,7 @@ def build_head(method: str, path: str, host: bytes, headers: Sequence[tuple[byte
         host: Value of the Host field, port included where it is not the scheme's own.
         headers: Names in lower case; written as they are, after our own.
         length: Bytes of the body that follows.
+        origin: http://host[:port], put before the path for a proxy that passes the request on.
 
     Raises:
         Fault: INTERNAL, for anything that must not go on the wire.
@@ -52,14 +55,14 @@ def build_head(method: str, path: str, host: bytes, headers: Sequence[tuple[byte
     if given.translate(None, _TEXT) != b"\r\n" * (len(headers) + 1):
         raise Fault(Kind.INTERNAL, detail="request refused: a header value holds a control character")
     coding = b"" if b"accept-encoding" in names else b"\r\naccept-encoding: identity"
-    return b"%b%d%b\r\n%b" % (_start(method, path, host), length, coding, given)
+    return b"%b%d%b\r\n%b" % (_start(method, path, host, origin), length, coding, given)
 
 
 @lru_cache(maxsize=256)
-def _start(method: str, path: str, host: bytes) -> bytes:
-    line = f"{method} {path} HTTP/1.1\r\n"
-    if not _START.fullmatch(line):
+def _start(method: str, path: str, host: bytes, origin: str) -> bytes:
+    if not _START.fullmatch(f"{method} {path} HTTP/1.1\r\n"):
         raise Fault(Kind.INTERNAL, detail="request refused: the path is not visible ASCII from '/' on")
+    line = f"{method} {origin}{path} HTTP/1.1\r\n"
     return b"%bhost: %b\r\nconnection: keep-alive\r\ncontent-length: " % (line.encode("ascii"), host)
 
 

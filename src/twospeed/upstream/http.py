@@ -31,15 +31,22 @@ class HttpTransport:
         connections: Open at once at most; further requests wait in line until their deadline.
         keep_alive: Seconds that an idle connection is kept.
         tls: For https: own authorities or client certificates. None verifies against the system's authorities.
+        proxy: http://[user:password@]host[:port] of the proxy that leads there, "" for none.
 
     Raises:
-        ValueError: for a base_url that is none.
+        ValueError: for a base_url or a proxy that is none.
     """
 
     def __init__(
-        self, base_url: str, *, connections: int, keep_alive: float, tls: ssl.SSLContext | None = None
+        self,
+        base_url: str,
+        *,
+        connections: int,
+        keep_alive: float,
+        tls: ssl.SSLContext | None = None,
+        proxy: str = "",
     ) -> None:
-        self._endpoint = endpoint(base_url, tls)
+        self._endpoint = endpoint(base_url, tls, proxy)
         self._pool = Pool(connections, keep_alive)
 
     @property
@@ -137,7 +144,10 @@ class HttpExchange:
         """
         connection = self._open()
         at = self._transport._endpoint
-        connection.ask(method, build_head(method, at.path + path, at.authority, headers, len(body)), body)
+        if at.origin and at.via and at.via.authorization:
+            headers = [*headers, (b"proxy-authorization", at.via.authorization)]
+        head = build_head(method, at.path + path, at.authority, headers, len(body), at.origin)
+        connection.ask(method, head, body)
         response = connection.response
         try:
             while not response.status:
