@@ -180,6 +180,9 @@ class Reply:
         self.body += data
         self._on_write()
 
+    def beat(self, data: bytes) -> None:
+        self.body += data
+
     def finish(self, data: bytes = b"") -> None:
         self.body += data
         self.finished = self.done = True

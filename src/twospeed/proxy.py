@@ -14,6 +14,7 @@ import msgspec
 
 from twospeed.dialects import Dialect, Estimating, Reader
 from twospeed.errors import Fault, Kind
+from twospeed.heartbeat import Heartbeat
 from twospeed.keystrokes import Keystrokes
 from twospeed.policy import patience
 from twospeed.policy.access import Caller
@@ -34,6 +35,9 @@ from twospeed.upstream.attempt import Attempts
 from twospeed.upstream.client import Job, Try
 
 EVENT_STREAM = (b"content-type", b"text/event-stream")
+
+
+_UNSURE = frozenset({b"x-twospeed-backend", b"x-twospeed-attempts"})  # not known before the commit point
 
 
 class Call(msgspec.Struct):
@@ -95,6 +99,7 @@ class Proxy:
         record = self._opened(call)
         attempt: Try | None = None
         seat: Tier | None = None
+        heartbeat: Heartbeat | None = None
         try:
             request = call.dialect.decode(call.body, call.endpoint)
             self._name(record, call, request)
@@ -106,7 +111,10 @@ class Proxy:
             if request.completion is not None and request.stream:
                 await self._keystrokes.begin(record.id, _stroke(record, request), self._rule(plan))
             seat = await self._seats.take(plan.tier, plan.deadline)
+            heartbeat = self._heartbeat(call, plan, reply, record)
             attempt = await self._attempts.run(plan, self._job(call, request, record), record)
+            if heartbeat:
+                heartbeat.stop()
             self._planner.bind(plan.tier, record.session, attempt.row.backend.name)
             call.body, request.body, request.parsed = (
                 b"",
@@ -127,6 +135,8 @@ class Proxy:
             record.fault, record.fault_detail = Kind.INTERNAL, type(bug).__name__
             raise
         finally:
+            if heartbeat:
+                heartbeat.stop()
             self._seats.give(seat)
             self._close(record, attempt)
 
@@ -220,6 +230,16 @@ class Proxy:
         needs = Needs(int(len(request.body) / BYTES_PER_TOKEN), False, *waits)
         return self._planner.plan(verdict.tier, backends, record.session, needs, request, self._clock())
 
+    def _heartbeat(self, call: Call, plan: Plan, reply: Reply, record: Record) -> Heartbeat | None:
+        after = self.catalogue.lanes[plan.tier].keepalive_after
+        if not (plan.stream and after):
+            return None
+        return Heartbeat(reply, lambda: self._early(record), call.dialect.keep_alive, after)
+
+    def _early(self, record: Record) -> list[Pair]:
+        """Headers for a head that goes out before it is known who will serve."""
+        return [pair for pair in self._headers(record, None) if pair[0] not in _UNSURE]
+
     def _job(self, call: Call, request: Request, record: Record) -> Job:
         return Job(call.dialect, request, call.headers, record.trace, record.id, record.started_wall)
 
@@ -250,6 +270,9 @@ class Proxy:
         """Record a fault and, where nothing was sent yet, answer it in the caller's dialect."""
         record.fault, record.fault_detail = fault.kind, fault.detail
         if reply.started:
+            if not reply.done:  # the head went out early, with a keep-alive: only the stream can say it now (R1)
+                record.status = reply.status
+                reply.finish(call.dialect.interrupt(fault))
             return
         refusal = call.dialect.refuse(fault)
         record.status, record.bytes_out = refusal.status, len(refusal.body)

@@ -19,6 +19,7 @@ class Reply(Protocol):
     """Where the answer goes; the listener's engine implements it."""
 
     started: bool
+    status: int  # 0 until started
     gone: bool  # the client left or does not read
     done: bool  # the answer is complete
 
@@ -33,6 +34,9 @@ class Reply(Protocol):
 
     def finish(self, data: bytes = b"") -> None:
         """Pass the last bytes on and end the stream."""
+
+    def beat(self, data: bytes) -> None:
+        """Pass a keep-alive on if the client reads."""
 
     def abort(self) -> None:
         """Cut the connection."""
@@ -55,7 +59,8 @@ async def relay(
         record.bytes_out = len(body)
         reply.send(attempt.status, headers, body)
         return
-    reply.start(attempt.status, headers)
+    if not reply.started:  # else the head went out early, with a keep-alive
+        reply.start(attempt.status, headers)
     try:
         await _stream(attempt, reply, record, deadline, clock)
     except Fault as fault:

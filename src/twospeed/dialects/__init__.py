@@ -102,6 +102,7 @@ class Dialect(Spoken, Protocol):
     name: str  # file name, for example "openai_chat"
     paths: tuple[str, ...]  # request paths without the /v1 prefix
     operation: str  # GenAI operation name
+    keep_alive: bytes  # a whole event that resets a client's idle timer and that every client passes over
     served_by: tuple[str, ...]  # names of provider dialects that can serve it, its own first, then by translation
 
     def decode(self, body: bytes, endpoint: str) -> Request:

@@ -27,6 +27,7 @@ class AnthropicCountTokens:
     paths: tuple[str, ...] = ("/messages/count_tokens",)
     upstream_path = "/messages/count_tokens"
     operation = "count_tokens"
+    keep_alive = b": keep-alive\n\n"
     served_by: tuple[str, ...] = ("anthropic_count_tokens",)
 
     def decode(self, body: bytes, endpoint: str) -> Request:

@@ -106,6 +106,7 @@ class AnthropicMessages:
     paths: tuple[str, ...] = ("/messages",)
     upstream_path = "/messages"
     operation = "chat"
+    keep_alive = b'event: ping\ndata: {"type": "ping"}\n\n'
     served_by: tuple[str, ...] = ("anthropic_messages", "openai_responses", "openai_chat")
 
     def decode(self, body: bytes, endpoint: str) -> Request:
@@ -134,7 +135,7 @@ class AnthropicMessages:
     def opening(self, request: Request) -> Sequence[bytes]:
         """Return the system text and the first user message."""
         system = _system(parsed(request).view.system)
-        begin = [bytes(system)] if system is not NULL else []
+        begin = [bytes(system)] if system != NULL else []
         return [*begin, *identity.opening(parsed(request).turns)]
 
     def conversation(self, request: Request) -> Conversation:
@@ -147,7 +148,7 @@ class AnthropicMessages:
             tools=[tool.name for tool in lenient(_tools, view.tools) or ()],
             system=_system(view.system),
             effort=_effort(output, lenient(_thinking, view.thinking)),
-            wants_schema=view.output_format is not NULL or (output is not None and output.format is not NULL),
+            wants_schema=view.output_format != NULL or (output is not None and output.format != NULL),
             max_tokens=request.max_tokens,
             stream=request.stream,
             body_bytes=len(request.body),

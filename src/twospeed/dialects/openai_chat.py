@@ -21,11 +21,11 @@ from twospeed.dialects.body import (
     model_name,
     read,
     shallow,
-    spans,
     splice,
     too_deep,
 )
 from twospeed.dialects.openai_stream import StreamReader
+from twospeed.dialects.stream_options import StreamOptions, asking
 from twospeed.dialects.wishes import stripped, wishes
 from twospeed.errors import Fault
 from twospeed.types import NULL, Conversation, Declared, Message, Request
@@ -34,7 +34,6 @@ M = TypeVar("M")
 T = TypeVar("T")
 _SCHEMAS = frozenset({"json_schema", "json_object"})
 _INSIDE = depth.LIMIT - 3  # levels left for a member of a message
-_ASK_USAGE = b'"stream_options":{"include_usage":true}'
 
 Scalar = str | int | float | bool | None
 Limit = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)] | None
@@ -58,12 +57,6 @@ class Turn(Message, forbid_unknown_fields=True, gc=False):
     reasoning_text: str | None = None
     reasoning_opaque: str | None = None
     prefix: bool | None = None
-
-
-class StreamOptions(msgspec.Struct, gc=False):
-    """`stream_options`, as far as we read it."""
-
-    include_usage: bool | None = None
 
 
 class View(msgspec.Struct, Generic[M], gc=False):
@@ -128,8 +121,6 @@ _tools = msgspec.json.Decoder(list[Tool] | None)
 _format = msgspec.json.Decoder(Kinded | None)
 _effort = msgspec.json.Decoder(Effort | None)
 _text = msgspec.json.Decoder(str | None)
-_options = msgspec.json.Decoder(dict[str, msgspec.Raw] | None).decode
-_encode = msgspec.json.Encoder().encode
 
 
 class OpenAiChat:
@@ -139,6 +130,7 @@ class OpenAiChat:
     paths: tuple[str, ...] = ("/chat/completions",)
     upstream_path = "/chat/completions"
     operation = "chat"
+    keep_alive = b": keep-alive\n\n"
     served_by: tuple[str, ...] = ("openai_chat", "openai_responses", "anthropic_messages")
 
     def decode(self, body: bytes, endpoint: str) -> Request:
@@ -195,14 +187,7 @@ class OpenAiChat:
         body, name = request.body, encode_name(model)
         if not (account and request.stream) or request.wants_usage:
             return splice(body, request.model_at, name)
-        if _parsed(request).stream_options is msgspec.UNSET:
-            return splice(body, request.model_at, name + b"," + _ASK_USAGE)
-        asked = spans(body, "stream_options")[-1]
-        options = _options(body[asked[0] : asked[1]]) or {}
-        changes = [(request.model_at, name), (asked, _encode(options | {"include_usage": True}))]
-        for span, value in sorted(changes, reverse=True):  # from the back, so that offsets stay true
-            body = splice(body, span, value)
-        return body
+        return asking(body, request.model_at, name, _parsed(request).stream_options is not msgspec.UNSET)
 
     def reader(self, request: Request) -> Reader:
         """Return a fresh reader for the streamed answer."""

@@ -13,6 +13,7 @@ class OpenAiCompact(OpenAiResponses):
     paths: tuple[str, ...] = ("/responses/compact",)
     upstream_path = "/responses/compact"
     operation = "compact"
+    keep_alive = b": keep-alive\n\n"
     served_by: tuple[str, ...] = ("openai_compact",)
 
     def decode(self, body: bytes, endpoint: str) -> Request:

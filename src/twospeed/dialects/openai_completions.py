@@ -21,13 +21,13 @@ from twospeed.dialects.body import (
     model_name,
     read,
     shallow,
-    spans,
     splice,
     too_deep,
 )
 from twospeed.dialects.fim import Family, marked
 from twospeed.dialects.openai_answer import EMPTY
 from twospeed.dialects.openai_shapes import Shape, ShapedReader, reshaped
+from twospeed.dialects.stream_options import StreamOptions, asking, with_usage
 from twospeed.dialects.wishes import stripped, wishes
 from twospeed.errors import Fault
 from twospeed.types import NULL, Completion, Conversation, Declared, Request
@@ -40,12 +40,6 @@ Limit = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)] | None
 Prompt = str | list[str | int | list[int]] | None
 
 
-class StreamOptions(msgspec.Struct, gc=False):
-    """`stream_options`, as far as we read it."""
-
-    include_usage: bool | None = None
-
-
 class View(msgspec.Struct, gc=False):
     """What is read of a request body."""
 
@@ -53,7 +47,7 @@ class View(msgspec.Struct, gc=False):
     prompt: msgspec.Raw
     suffix: msgspec.Raw = NULL
     stream: bool | None = None
-    stream_options: StreamOptions | None = None
+    stream_options: StreamOptions | msgspec.UnsetType | None = msgspec.UNSET
     max_tokens: Limit = None
     max_completion_tokens: Limit = None
     prompt_cache_key: msgspec.Raw = NULL
@@ -93,18 +87,20 @@ class Asking:
 
     def encode(self, request: Request, model: str, account: bool) -> bytes:
         """Return the body: `model` replaced, usage asked for when `account`, a suffix folded in where it must be."""
-        completion, way = request.completion or Completion(), self._way
+        completion, way, name = request.completion or Completion(), self._way, encode_name(model)
         ask = account and request.stream and not request.wants_usage
         if way.suffix or (completion.suffix is None and not completion.infill):
-            body = _asking(request, encode_name(model), ask)
+            given = _parsed(request).stream_options is not msgspec.UNSET
+            at = request.model_at
+            body = asking(request.body, at, name, given) if ask else splice(request.body, at, name)
             return body if request.wishes is None else stripped(body)
         members = _members(request.body if request.wishes is None else stripped(request.body))
         members.pop("suffix", None)
-        members["model"] = msgspec.Raw(encode_name(model))
+        members["model"] = msgspec.Raw(name)
         if completion.infill and way.family is not None:
             _fold(members, completion, way.family)
         if ask:
-            members["stream_options"] = _with_usage(members.get("stream_options", NULL))
+            members["stream_options"] = msgspec.Raw(with_usage(members.get("stream_options", NULL)))
         return _encode(members)
 
     def reader(self, request: Request) -> Reader:
@@ -128,6 +124,7 @@ class OpenAiCompletions:
     paths: tuple[str, ...] = (PLAIN, FIM, BETA)
     upstream_path = PLAIN
     operation = "text_completion"
+    keep_alive = b": keep-alive\n\n"
     served_by: tuple[str, ...] = ("openai_completions",)
 
     def decode(self, body: bytes, endpoint: str) -> Request:
@@ -137,6 +134,7 @@ class OpenAiCompletions:
         model = model_name(view.model)
         long = [view.prompt] if view.suffix is NULL else [view.prompt, view.suffix]
         outside = gaps(body, [(value, value) for value in long])
+        options = view.stream_options
         if not shallow(body, outside):
             raise too_deep()
         return Request(
@@ -147,7 +145,7 @@ class OpenAiCompletions:
             model_at(body, view.model, outside),
             view,
             view.stream is True,
-            view.stream_options is not None and view.stream_options.include_usage is True,
+            isinstance(options, StreamOptions) and options.include_usage is True,
             view.max_tokens if view.max_completion_tokens is None else view.max_completion_tokens,
             wishes=wishes(view.models, view.provider),
             completion=_completion(view.prompt, view.suffix, endpoint.endswith(FIM)),
@@ -232,25 +230,6 @@ def _parsed(request: Request) -> View:
 
 def _shape(path: str) -> Shape:
     return "chat" if path == FIM else "text"
-
-
-def _asking(request: Request, name: bytes, ask: bool) -> bytes:
-    """Return the body with `model` replaced and, when `ask`, usage asked for; all other bytes stay."""
-    body, changes = request.body, [(request.model_at, name)]
-    if ask:
-        options = spans(body, "stream_options")
-        if options:
-            changes.append((options[-1], bytes(_with_usage(msgspec.Raw(body[options[-1][0] : options[-1][1]])))))
-        else:
-            changes = [(request.model_at, name + b',"stream_options":{"include_usage":true}')]
-    for span, value in sorted(changes, reverse=True):  # from the back, so that offsets stay true
-        body = splice(body, span, value)
-    return body
-
-
-def _with_usage(options: msgspec.Raw) -> msgspec.Raw:
-    members = {} if options == NULL else _members(options)
-    return msgspec.Raw(_encode(members | {"include_usage": True}))
 
 
 def _fold(members: dict[str, msgspec.Raw], completion: Completion, family: Family) -> None:

@@ -57,6 +57,7 @@ class OpenAiEmbeddings:
     paths: tuple[str, ...] = ("/embeddings",)
     upstream_path = "/embeddings"
     operation = "embeddings"
+    keep_alive = b": keep-alive\n\n"
     served_by: tuple[str, ...] = ("openai_embeddings",)
 
     def decode(self, body: bytes, endpoint: str) -> Request:
@@ -64,7 +65,7 @@ class OpenAiEmbeddings:
         check_utf8(body)
         view = read(_view, body)
         model = model_name(view.model)
-        if view.input is NULL:
+        if view.input == NULL:
             raise missing("input")
         if memoryview(view.input)[0] not in b'"[':
             raise bad("input", "expected a string or an array")

@@ -124,6 +124,7 @@ class OpenAiResponses:
     paths: tuple[str, ...] = ("/responses",)
     upstream_path = "/responses"
     operation = "chat"
+    keep_alive = b'event: keepalive\ndata: {"type":"keepalive"}\n\n'  # Codex counts data only, comments not
     served_by: tuple[str, ...] = ("openai_responses", "openai_chat", "anthropic_messages")
 
     def decode(self, body: bytes, endpoint: str) -> Request:
@@ -156,7 +157,7 @@ class OpenAiResponses:
     def opening(self, request: Request) -> Sequence[bytes]:
         """Return the instructions and the first user message."""
         view = _parsed(request)
-        begin = [bytes(view.instructions)] if view.instructions is not NULL else []
+        begin = [bytes(view.instructions)] if view.instructions != NULL else []
         return [*begin, *identity.opening(_messages(view.input))]
 
     def conversation(self, request: Request) -> Conversation:
@@ -208,9 +209,10 @@ def _checked(body: bytes, view: View) -> list[Span]:
     asked = memoryview(view.input)[0]
     if asked == 0x5B:
         read(_items, view.input, "input")
-    elif view.input is NULL and not (_bound(view) or view.prompt is not NULL):
-        raise missing("input")
-    elif asked != _QUOTE and view.input is not NULL:
+    elif view.input == NULL:
+        if not _bound(view) and view.prompt == NULL:
+            raise missing("input")
+    elif asked != _QUOTE:
         raise bad("input", "expected a string or an array of items")
     if view.tools is not NULL and memoryview(view.tools)[0] not in b"[n":
         raise bad("tools", "expected array")
@@ -227,7 +229,7 @@ def _bound(view: View) -> str:
     """Return the field that refers to what only one provider keeps, "" for none."""
     if view.previous_response_id:
         return "previous_response_id"
-    if view.conversation is not NULL:
+    if view.conversation != NULL:
         return "conversation"
     return "background" if view.background else ""
 
@@ -240,7 +242,7 @@ def _parsed(request: Request) -> View:
 def _messages(asked: msgspec.Raw) -> list[Message]:
     """Return the input as chat messages: calls become those of an assistant, outputs those of a tool."""
     if memoryview(asked)[0] != 0x5B:
-        return [Message("user", asked)] if asked is not NULL else []
+        return [Message("user", asked)] if asked != NULL else []
     messages: list[Message] = []
     calls: list[bytes] = []
     for item in _items.decode(asked):
@@ -251,7 +253,7 @@ def _messages(asked: msgspec.Raw) -> list[Message]:
         if calls:
             messages.append(_calling(calls))
             calls = []
-        if item.output is not NULL:
+        if item.output != NULL:
             messages.append(Message("tool", item.output))
         elif item.type in (None, "message"):
             messages.append(Message(item.role or "", item.content))
@@ -262,7 +264,7 @@ def _call(item: Item) -> bytes:
     """Return a call as chat has it, as JSON text; b"" when the item is none."""
     if not item.type or not item.type.endswith("_call"):
         return b""
-    arguments = next((value for value in (item.arguments, item.input, item.action) if value is not NULL), NULL)
+    arguments = next((value for value in (item.arguments, item.input, item.action) if value != NULL), NULL)
     return b'{"function":{"name":%b,"arguments":%b}}' % (_name(item), bytes(arguments))
 
 

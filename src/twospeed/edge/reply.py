@@ -82,6 +82,13 @@ class Reply:
         if self._line.paused:
             await self._line.drained()
 
+    def beat(self, data: bytes) -> None:
+        """Send one chunk now if a stream is under way and the client reads; else nothing. Never waits."""
+        if self.started and not (self.done or self.gone or self._bare or self._line.paused):
+            self.bytes_out += len(data)
+            chunk = data if self._http10 else b"%x\r\n%b\r\n" % (len(data), data)
+            self._line.transport.write(self._release() + chunk)
+
     def finish(self, data: bytes = b"") -> None:
         """End the stream, with last data if any, in one write. To a client that is gone: nothing.
 

@@ -110,7 +110,13 @@ class Catalogue:
 
     def _lane(self, tiers: Tiers, tier: Tier) -> Lane:
         settings = getattr(tiers, tier)
-        return Lane(self._gather(settings.models), deadlines(tier, settings.timeouts), settings.rank, settings.cancel_older)
+        return Lane(
+            self._gather(settings.models),
+            deadlines(tier, settings.timeouts),
+            settings.rank,
+            settings.cancel_older,
+            settings.keepalive_after,
+        )
 
     def _gather(self, targets: Sequence[str]) -> tuple[Backend, ...]:
         return tuple(dict.fromkeys(self._flat(targets, set())))

@@ -18,7 +18,7 @@ from twospeed.policy.keystroke import CancelOlder
 from twospeed.policy.rank import Ordering, Rank
 from twospeed.policy.rank.ordered import Rank as Ordered
 from twospeed.types import Backend, Candidate, Plan, Request, Settings, Tier, Timeouts, Verdict
-from twospeed.units import PositiveCount, PositiveDuration
+from twospeed.units import Duration, PositiveCount, PositiveDuration
 
 AUTO = "auto"
 _KNOWN = 4_096  # answers kept; routes also come from what requests wish for
@@ -53,6 +53,8 @@ class TierSettings(Settings):
     max_in_flight: PositiveCount | None = None
     """Requests of this tier under way at once in each process; left out: only `listen.max_in_flight` and its
     `fast_share` bound them."""
+    keepalive_after: Duration = 30.0
+    """How long a stream may wait for its first content before keep-alives tell the client that it lives; 0: never."""
     rank: Annotated[Rank, Field(description="How to order the backends that can serve.")] = Ordered()
     cancel_older: CancelOlder = "typing"
     """When a newer streamed completion ends an older one of the same session, endpoint and model. typing: in sessions
@@ -87,6 +89,7 @@ class Lane(msgspec.Struct, frozen=True):
     timeouts: Timeouts
     rank: Ordering
     cancel_older: CancelOlder = "typing"
+    keepalive_after: float = 30.0  # seconds, 0 for never
 
 
 class Needs(msgspec.Struct, frozen=True):
