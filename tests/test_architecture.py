@@ -21,7 +21,23 @@ ROOMS = [  # (floor, room, its files and folders)
     (3, "relay", {"relay"}),
     (4, "proxy", {"proxy", "keystrokes", "seats"}),
     (4, "control", {"control"}),
-    (5, "config", {"config", "presets", "locate", "problems", "shape", "secrets", "wording", "checks", "reference", "lastgood", "certificates"}),
+    (
+        5,
+        "config",
+        {
+            "config",
+            "presets",
+            "locate",
+            "problems",
+            "shape",
+            "secrets",
+            "wording",
+            "checks",
+            "reference",
+            "lastgood",
+            "certificates",
+        },
+    ),
     (6, "runtime", {"runtime"}),
     (7, "edge", {"edge"}),
     (7, "drill", {"drill"}),
@@ -37,6 +53,21 @@ UNTESTED = {  # test files that are missing, each with the reason
     **dict.fromkeys(
         ("policy/rank/test_ordered.py", "policy/rank/test_fastest.py", "policy/rank/test_weighted.py"),
         "one table for all ranks: policy/rank/test_rank.py",
+    ),
+    **{
+        f"dialects/translation/test_{name}.py": "golden files of the whole matrix: dialects/translation/test_translation.py"
+        for name in (
+            *("bridge", "hub", "reading", "writing", "sequencer"),
+            *(
+                f"{dialect}_{step}"
+                for dialect in ("chat", "responses", "messages")
+                for step in ("read", "write", "hear", "say")
+            ),
+        )
+    },
+    **dict.fromkeys(
+        ("dialects/test_anthropic_stream.py", "dialects/test_openai_responses_stream.py"),
+        "what both have in common, and each apart: dialects/test_event_stream.py",
     ),
     "policy/test_affinity.py": "a protocol only; what every store promises is in stores/contract.py",
 }

@@ -35,7 +35,7 @@ def wishes(models: msgspec.Raw, provider: msgspec.Raw) -> Wishes | None:
     >>> wishes(msgspec.Raw(b'["a"]'), NULL).models
     ('a',)
     """
-    if models is NULL and provider is NULL:
+    if models == NULL and provider == NULL:
         return None
     try:
         names = _models.decode(models)

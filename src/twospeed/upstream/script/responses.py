@@ -234,7 +234,7 @@ def _response(
 def _usage(script: Script) -> dict[str, Any]:
     return {
         "input_tokens": script.input_tokens,
-        "input_tokens_details": {"cached_tokens": script.cached_tokens},
+        "input_tokens_details": {"cached_tokens": script.cached_tokens, "cache_write_tokens": 0},
         "output_tokens": script.output_tokens,
         "output_tokens_details": {"reasoning_tokens": len(script.reasoning)},
         "total_tokens": script.input_tokens + script.output_tokens,
