@@ -259,7 +259,7 @@ class Proxy:
     def _passed(self, attempt: Try) -> list[Pair]:
         """Return the provider's headers for the client and, where asked for, what its translation left out."""
         passed = to_client(attempt.headers)
-        if attempt.spoken is attempt.job.dialect:
+        if not attempt.translated:
             return passed
         passed = without_dialect(passed)
         if attempt.dropped and attempt.job.headers.get(b"x-twospeed-explain") == b"1":
@@ -295,7 +295,8 @@ class Proxy:
             record.attempts[-1].kind = fault.kind
         last = reader.interrupt(fault)
         record.status, record.bytes_out = 200, len(last)
-        reply.start(200, [EVENT_STREAM, *[pair for pair in self._headers(record, None) if pair[1]]])
+        if not reply.started:  # else the head went out early, with a keep-alive
+            reply.start(200, [EVENT_STREAM, *[pair for pair in self._headers(record, None) if pair[1]]])
         reply.finish(last)
 
     def _was_whole(self, reply: Reply, attempt: Try | None) -> bool:

@@ -91,6 +91,11 @@ class Try:
         self.closed = False
 
     @property
+    def translated(self) -> bool:
+        """Whether the provider is spoken to in another dialect than the caller's."""
+        return bool(self.link.dialects) and self.job.dialect.name not in self.link.dialects
+
+    @property
     def status(self) -> int:
         """The provider's status."""
         return self.exchange.status if self.exchange else 0
@@ -116,8 +121,7 @@ class Try:
         )[:128]
         if not 200 <= exchange.status < 300:
             fault = await self._refused(exchange, deadline)
-            own = self.spoken is self.job.dialect or self.job.request.completion is not None
-            raise fault if own else retold(fault)
+            raise retold(fault) if self.translated else fault
         if self.job.request.stream:
             await self._until_content(exchange, deadline)
         else:
@@ -127,7 +131,7 @@ class Try:
     async def _send(self, deadline: float) -> Exchange:
         job, link = self.job, self.link
         passed = to_provider(job.headers, link.forward)
-        if link.dialects and job.dialect.name not in link.dialects:
+        if self.translated:
             passed = without_dialect(passed)
             self.spoken, self.dropped = bridge(
                 job.dialect, job.request, link.dialects, self.candidate.backend.provider, link.quirks, job.id, job.wall
