@@ -1,5 +1,6 @@
 """The weights file that ships, and files that are none."""
 
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from twospeed.policy.features import DENSE, measure
 from twospeed.policy.instruction import Ask
-from twospeed.policy.learned import Unreadable, load
+from twospeed.policy.learned import PACKAGED, Unreadable, load
 from twospeed.policy.stage import Stage
 
 
@@ -38,3 +39,15 @@ def test_weights_of_other_features_are_refused(tmp_path: Path):
     np.savez(path, names=np.array([*DENSE[1:], DENSE[0]]))
     with pytest.raises(Unreadable, match="other features"):
         load(path)
+
+
+def test_trees_say_what_walking_them_says():
+    """Packing the questions of trees into bytes changes no answer."""
+    with resources.files("twospeed").joinpath("data", PACKAGED).open("rb") as file, np.load(file) as arrays:
+        feature, threshold, leaf = (arrays[name] for name in ("feature", "threshold", "leaf"))
+    learned = load()
+    for text in ("", "hello", "Fix this issue:\n\n    for (;;) { step(); }\n\nThe cache forgets entries after a fork."):
+        dense = measure(Ask(text, text), Stage()).dense
+        answers = ["".join("01"[int(a)] for a in tree) for tree in dense[feature] > threshold]
+        walked = sum(float(values[int(answer, 2)]) for values, answer in zip(leaf, answers, strict=True))
+        assert learned.trees.sum(dense) == pytest.approx(walked, abs=1e-5)

@@ -4,7 +4,7 @@ Everything is counted on bytes with whole-array steps; a decision costs a few do
 text. Unfenced code, diffs and tracebacks inside the instruction are told from sentences by the shape of their lines.
 """
 
-from operator import gt
+from operator import gt, sub
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from twospeed.policy.stage import Stage
 
 TEXT_BYTES = 4_000
 CODE_BYTES = 3_000
-MAX_BYTES = TEXT_BYTES + CODE_BYTES + 3
+MAX_BYTES = TEXT_BYTES + CODE_BYTES + 2
 
 # One small number per kind of byte; the names are those of the counts below.
 _KINDS: dict[str, bytes] = {
@@ -62,11 +62,11 @@ def _table() -> bytes:
 
 KIND = _table()
 _KIND_IN_CODE = bytes(number + N_KINDS for number in KIND)
-LOWERED = bytes(range(256)).lower()
-_WORDY = bytes(1 if KIND[byte] <= _NUMBER["wide"] else 0 for byte in range(256))
+_SPELT = bytes(byte if KIND[byte] <= _NUMBER["wide"] else 0 for byte in bytes(range(256)).lower())  # 0: in no word
 _SYMBOLS = b"_;()[]{}=<>+-*/%#@&|^~$\\"
 _OPENERS = tuple(_NUMBER[name] for name in ("open", "bracket", "brace"))  # each followed by its closer
 LONG_WORD = 8  # letters
+MAX_INDENT = 40  # bytes; more counts as this
 REACH = 6  # lines before and after code that may belong to it
 
 # What a word of code stands for; the words are looked up by hash.
@@ -89,10 +89,12 @@ EXTRAS = (
 )
 DENSE = (*(f"text_{name}" for name in _KINDS), *(f"code_{name}" for name in _KINDS), *EXTRAS)
 """Names of the dense features, in order. All are counts, as log(1 + count)."""
+_SHAPE_AT, _STAGE_AT, _KEYWORDS_AT = (DENSE.index(name) for name in ("text_words", "steps", "loops"))
 
 _BASE = 0x9E3779B97F4A7C15
 _ODD = np.uint64(0xD6E8FEB86659FD93)
 _DOWN = np.uint64(31)
+_NO_WORD = np.uint8(0)
 _SLOT_BITS = 16
 _SLOT = np.uint64(64 - _SLOT_BITS)
 
@@ -112,50 +114,81 @@ _INVERSE = _powers(pow(_BASE, -1, 1 << 64))
 class Measures(NamedTuple):
     """What the score is computed from.
 
-    `dense`: float32[len(DENSE)]. `words` and `code_words`: hashes (uint64) of the words of the sentences and of the
-    code, in order, repeated as often as they stand there.
+    `dense`: float32[len(DENSE)]. `hashes`: uint64, of the words in order, repeated as often as they stand there; the
+    first `text_words` are those of the sentences, the others those of the code.
     """
 
     dense: NDArray[np.float32]
-    words: NDArray[np.uint64]
-    code_words: NDArray[np.uint64]
+    hashes: NDArray[np.uint64]
+    text_words: int
+
+    @property
+    def words(self) -> NDArray[np.uint64]:
+        """The hashes of the words of the sentences."""
+        return self.hashes[: self.text_words]
+
+    @property
+    def code_words(self) -> NDArray[np.uint64]:
+        """The hashes of the words of the code."""
+        return self.hashes[self.text_words :]
 
 
 def measure(ask: Ask, stage: Stage) -> Measures:
     """Measure one request."""
+    dense, hashes, text_words = measure_ask(ask)
+    return Measures(placed(dense, stage), hashes, text_words)
+
+
+def measure_ask(ask: Ask) -> Measures:
+    """Measure what one request asks; the features of the stage are left zero."""
     text = ask.text.encode("utf-8", "replace")[:TEXT_BYTES]
     code = ask.code.encode("utf-8", "replace")[:CODE_BYTES]
     if b"\n" in text:
         text, moved = sort_lines(text)
         code = (moved + code)[:CODE_BYTES]
-    raw = b"%b\n%b\n" % (text, code)
-    split = len(text) + 1
-    kind = np.frombuffer(raw[:split].translate(KIND) + raw[split:].translate(_KIND_IN_CODE), np.uint8)
-    starts, stops, hashes = hash_words(raw)
-    first = int(starts.searchsorted(split))
-    words, code_words = hashes[:first], hashes[first:]
-    counts = np.bincount(kind, minlength=2 * N_KINDS)
+    starts, stops, hashes = hash_words(b"\n%b\n%b\n" % (text, code))
+    first = int(starts.searchsorted(len(text) + 1))
+    kinds = b"%b\n" % text, b"%b\n" % code
+    kind = np.frombuffer(kinds[0].translate(KIND) + kinds[1].translate(_KIND_IN_CODE), np.uint8)
+    dense = np.zeros(len(DENSE), np.float32)
+    dense[:_SHAPE_AT] = counts = np.bincount(kind, minlength=2 * N_KINDS)
     long_words = np.count_nonzero(stops[:first] - starts[:first] >= LONG_WORD)
-    dense = np.empty(len(DENSE), np.float32)
-    dense[: 2 * N_KINDS] = counts
-    shape = (len(words), long_words, len(code_words), *_indents(code), _unbalanced(counts[N_KINDS:].tolist()))
-    dense[2 * N_KINDS : -_KEYWORD_COUNT] = shape + _of_stage(stage)
-    dense[-_KEYWORD_COUNT:] = np.bincount(_KEYWORD_OF[hashes[first:] >> _SLOT], minlength=_KEYWORD_COUNT + 1)[1:]
+    if code:
+        shape = (first, long_words, len(hashes) - first, *_indents(code), _unbalanced(counts[N_KINDS:].tolist()))
+        dense[_SHAPE_AT:_STAGE_AT] = shape
+        known = _KEYWORD_OF[hashes[first:] >> _SLOT]
+        dense[_KEYWORDS_AT:] = np.bincount(known, minlength=_KEYWORD_COUNT + 1)[1:]
+    else:
+        dense[_SHAPE_AT : _SHAPE_AT + 2] = first, long_words
     np.log1p(dense, out=dense)
-    return Measures(dense, words, code_words)
+    return Measures(dense, hashes, first)
+
+
+def placed(dense: NDArray[np.float32], stage: Stage) -> NDArray[np.float32]:
+    """Return the features of an ask with those of the stage filled in; the array given stays as it is."""
+    facts = _of_stage(stage)
+    if not any(facts):
+        return dense
+    dense = dense.copy()
+    dense[_STAGE_AT:_KEYWORDS_AT] = np.log1p(np.array(facts, np.float32))
+    return dense
 
 
 def hash_words(raw: bytes) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.uint64]]:
-    """Return start, end and hash of each word of a text that ends in a non-word byte; at most MAX_BYTES.
+    """Return start, end and hash of each word of a text, counted from its second byte.
 
-    The hash of a slice comes from sums over the whole text: modulo 2**64 a power divides out exactly.
+    The hash of a word is a polynomial of its bytes. All words are summed in one step with the powers of where they
+    stand; modulo 2**64 a power divides out exactly.
+
+    Args:
+        raw: Begins and ends in a byte that is in no word; at most MAX_BYTES between.
     """
-    wordy = np.frombuffer(b"\0" + raw.translate(_WORDY), np.int8)
+    spelt = np.frombuffer(raw.translate(_SPELT), np.uint8)
+    wordy = spelt != _NO_WORD
     edges = (wordy[1:] != wordy[:-1]).nonzero()[0]
     starts, stops = edges[0::2], edges[1::2]
-    values = np.frombuffer(raw.translate(LOWERED), np.uint8) * _POWER[: len(raw)]
-    sums = values.cumsum()
-    hashes = (sums[stops] - sums[starts] + values[starts] - values[stops]) * _INVERSE[starts]
+    hashes = np.add.reduceat(spelt[1:] * _POWER[: len(raw) - 1], starts)
+    hashes *= _INVERSE[starts]
     hashes ^= hashes >> _DOWN
     hashes *= _ODD
     return starts, stops, hashes
@@ -164,7 +197,7 @@ def hash_words(raw: bytes) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[
 def _slots() -> NDArray[np.uint8]:
     table = np.zeros(1 << _SLOT_BITS, np.uint8)
     for number, words in enumerate(_KEYWORDS.values(), 1):
-        _, _, hashes = hash_words(words.encode() + b" ")
+        _, _, hashes = hash_words(b" %b " % words.encode())
         table[hashes >> _SLOT] = number
     return table
 
@@ -175,11 +208,14 @@ _KEYWORD_COUNT = len(_KEYWORDS)
 
 def _indents(code: bytes) -> tuple[float, int, int]:
     """Return mean and largest indentation of lines of code, and how often it grows."""
-    indents = [min(40, len(line) - len(line.lstrip())) for line in code.split(b"\n") if line]
-    if not indents:
+    lines = [*filter(None, code.split(b"\n"))]
+    if not lines:
         return 0.0, 0, 0
-    grows = sum(map(gt, indents[1:], indents))
-    return sum(indents) / len(indents), max(indents), grows
+    indents = [*map(sub, map(len, lines), map(len, map(bytes.lstrip, lines)))]
+    most = max(indents)
+    if most > MAX_INDENT:
+        most, indents = MAX_INDENT, [min(MAX_INDENT, indent) for indent in indents]
+    return sum(indents) / len(indents), most, sum(map(gt, indents[1:], indents))
 
 
 def _unbalanced(counts: list[int]) -> int:
@@ -192,11 +228,16 @@ def sort_lines(text: bytes) -> tuple[bytes, bytes]:
 
     Returns: The sentences and the lines of code.
     """
+    bare = text.translate(None, _SYMBOLS)
+    if len(bare) == len(text):
+        return text, b""
     lines = text.split(b"\n")
-    looks = [_look(line) for line in lines]
-    code = [at for at, look in enumerate(looks) if look == _CODE]
+    symbols = [*map(sub, map(len, lines), map(len, bare.split(b"\n")))]
+    # A line without symbols is never code, and where no line is code nobody asks what the others look like.
+    code = [at for at, count in enumerate(symbols) if count and _look(lines[at], count) == _CODE]
     if not code:
         return text, b""
+    looks = [*map(_look, lines, symbols)]
     if len(code) >= 3:
         _join(lines, looks, code[0], code[-1] + 1)
     moved = [line for line, look in zip(lines, looks, strict=True) if look == _CODE]
@@ -225,7 +266,7 @@ def _stops(line: bytes) -> bool:
 _EMPTY, _UNCLEAR, _SENTENCE, _CODE = range(4)
 
 
-def _look(line: bytes) -> int:
+def _look(line: bytes, symbols: int) -> int:
     """Say what a line looks like: code is dense in symbols, ends in a brace, is indented with symbols, or of a patch."""
     body = line.strip()
     if not body:
@@ -234,12 +275,11 @@ def _look(line: bytes) -> int:
     if last in b"{};" or first in b"&|^~$":
         return _CODE
     ink = len(body) - body.count(b" ")
-    symbols = len(body) - len(body.translate(None, _SYMBOLS))
-    indent = len(line) - len(line.lstrip())
     if first in b"+-*" and body[1:2] == b" ":
         return _SENTENCE if ink >= 25 else _UNCLEAR
-    if symbols * 5 > ink and last not in b".?!" and first not in b"#":
+    if symbols * 5 > ink and last not in b".?!" and first != b"#":
         return _CODE
+    indent = len(line) - len(line.lstrip())
     if (indent >= 3 and symbols * 9 > ink) or (not indent and first in b"+-@"):
         return _CODE
     return _SENTENCE if ink >= 25 and symbols * 12 < ink and indent < 4 and first not in b"#/" else _UNCLEAR
