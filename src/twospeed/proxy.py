@@ -215,8 +215,7 @@ class Proxy:
         if request.bound:
             message = f"'{request.bound}' needs a provider that keeps responses; this one keeps none, so send all input"
             return Fault(Kind.BAD_REQUEST, message, param=request.bound)
-        shown = request.model[:100]
-        return Fault(Kind.BAD_REQUEST, f"no provider of '{shown}' offers {call.endpoint[:100]}", param="model")
+        return not_offered(request.model, call.endpoint)
 
     def _plan(
         self, call: Call, record: Record, request: Request, verdict: Verdict, backends: Sequence[Backend]
@@ -336,6 +335,11 @@ class Proxy:
 def _stroke(record: Record, request: Request) -> Stroke:
     assert request.completion is not None
     return Stroke(record.session, record.session_source, request.endpoint, request.model, request.completion)
+
+
+def not_offered(model: str, endpoint: str) -> Fault:
+    """Return the fault of a name behind which nobody speaks what is asked."""
+    return Fault(Kind.BAD_REQUEST, f"no provider of '{model[:100]}' offers {endpoint[:100]}", param="model")
 
 
 def unknown_model(model: str) -> Fault:

@@ -55,6 +55,9 @@ tiers: {fast: {models: [plain/m, filler/m]}, deep: {models: [plain/m]}}
     assert [candidate["backend"] for candidate in result["candidates"]] == ["filler/m@default"]
     assert main(["explain", str(config), path, "--header", "x-twospeed-tier: deep"]) == FAILED
     assert "fills in the middle" in capsys.readouterr().err
+    config.write_text(config.read_text().replace("simulated,", "simulated, dialects: [chat],"))
+    assert main(["explain", str(config), path]) == FAILED
+    assert "offers /v1/completions" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

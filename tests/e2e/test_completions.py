@@ -242,6 +242,18 @@ async def test_a_keystroke_ends_a_request_that_has_not_answered_yet():
         newer.close()
 
 
+async def test_a_keystroke_ends_a_request_that_was_only_kept_alive():
+    """Where the head went out early, the same stream ends without text and without an error."""
+    text = LIMITED.replace("CANCEL", ", keepalive_after: 5ms, timeouts: {first_token: 30s}")
+    async with serving(text) as server, asyncio.timeout(10):
+        typist = Typist(server)
+        older = await typist.type("def add(a", order="slow:20s")
+        newer = await typist.type("def add(a, b")
+        assert events(await older.text())[-1]["choices"][0]["finish_reason"] == "superseded"
+        assert (server.records[0].fault, server.records[0].status) == ("superseded", 200)
+        newer.close()
+
+
 @pytest.mark.parametrize(
     ("rule", "first", "second", "headers"),
     [

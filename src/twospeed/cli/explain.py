@@ -14,7 +14,7 @@ from twospeed.policy.completing import completing
 from twospeed.policy.estimate import BYTES_PER_TOKEN
 from twospeed.policy.plan import Needs, Planner, Route
 from twospeed.policy.session import identify
-from twospeed.proxy import unknown_model
+from twospeed.proxy import not_offered, unknown_model
 from twospeed.stores.memory import MemoryAffinity, MemoryHealth
 from twospeed.types import Candidate
 
@@ -32,7 +32,9 @@ def explanation(loaded: Loaded, body: bytes, headers: Mapping[bytes, bytes]) -> 
     planner = _planner(loaded)
     verdict = choose(route, lambda: Classifier(loaded.config.classify).classify(dialect.conversation(request)))
     verdict, backends = planner.within_reach(verdict, route, Caller("explain", b"", ["*"]), dialect.served_by)
-    if request.completion is not None and backends:
+    if not backends and not hasattr(dialect, "estimate"):
+        raise not_offered(request.model, endpoint)
+    if request.completion is not None:
         backends = completing(backends, request.completion)
     session = identify("explain", headers, dialect.declared(request), dialect.opening(request))
     needs = Needs(tokens=int(len(body) / BYTES_PER_TOKEN))
