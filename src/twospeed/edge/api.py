@@ -4,14 +4,15 @@ Who may call and where a path leads is settled when the head is there, before th
 the snapshot it began with, whatever is reloaded meanwhile (R25).
 """
 
-import json
 from collections.abc import Awaitable, Callable
 from functools import partial
 
 from twospeed.dialects import Dialect, Refusal
+from twospeed.edge import models, unpack
 from twospeed.edge.http import Call, Head, Reply
 from twospeed.errors import Fault, Kind
 from twospeed.policy.access import Caller
+from twospeed.policy.cors import preflight, stranger, welcome
 from twospeed.proxy import Call as Inbound
 from twospeed.proxy import unknown_model
 from twospeed.runtime import Runtime
@@ -45,6 +46,8 @@ class Api:
     async def serve(self, call: Call, reply: Reply) -> None:
         """Run what `admit` settled."""
         step: Step = call.head.context
+        if b"origin" in call.head.headers:
+            reply.extra = welcome(self.runtime.origins, call.head.headers)
         waiting = step(call, reply)
         if waiting is not None:
             await waiting
@@ -58,6 +61,8 @@ class Api:
             extra += ((b"allow", b"POST" if head and head.path in self._posts else b"GET"),)
         if fault.kind is Kind.UPGRADE_REFUSED:
             extra += ((b"upgrade", b"HTTP/1.1"),)
+        if head and b"origin" in head.headers:
+            extra += welcome(self.runtime.origins, head.headers)
         return Refusal(refusal.status, (*refusal.headers, *extra), refusal.body)
 
     def _step(self, head: Head) -> Step:
@@ -66,7 +71,8 @@ class Api:
             caller = self._caller(head)
             if self.runtime.seats.full:
                 raise Fault(Kind.OVERLOADED, "the server has as many requests under way as it takes; try again")
-            _plain(head)
+            if b"content-encoding" in head.headers:
+                unpack.check(head.headers[b"content-encoding"])
             return partial(self._ask, dialect, caller, self.runtime)
         return self._other(head, known=dialect is not None)
 
@@ -78,21 +84,27 @@ class Api:
             return self._ready if path == "/readyz" else self._alive
         if path in _GREETINGS and head.method == "HEAD":
             return self._greet
+        if head.method == "OPTIONS" and welcome(self.runtime.origins, head.headers):
+            return self._preflight
         caller = self._caller(head)
         if b"upgrade" in head.headers:
             raise Fault(Kind.UPGRADE_REFUSED, "this server speaks plain HTTP here; send the request as POST")
         if known:
             self._only(head, "POST")
-        models = path.removeprefix("/v1")
-        if models == "/models" or models.startswith("/models/"):
+        listed = path.removeprefix("/v1")
+        if listed == "/models" or listed.startswith("/models/"):
             self._only(head, "GET", "HEAD")
-            return partial(self._models, caller, models.removeprefix("/models").removeprefix("/"))
+            return partial(self._models, caller, listed.removeprefix("/models").removeprefix("/"))
         raise Fault(Kind.NOT_FOUND, f"there is no {head.method} {path[:200]} here")
 
     def _caller(self, head: Head) -> Caller:
         caller = self.runtime.callers.identify(head.headers)
         if caller is None:
             raise Fault(Kind.UNAUTHORIZED, "the API key is missing or not known here")
+        if not self.runtime.loaded.callers and stranger(self.runtime.origins, head.headers):
+            raise Fault(
+                Kind.UNAUTHORIZED, "web pages may not ask this server: set keys, or list their origin in listen.cors"
+            )
         return caller
 
     def _only(self, head: Head, *methods: str) -> None:
@@ -101,12 +113,18 @@ class Api:
 
     def _ask(self, dialect: Dialect, caller: Caller, runtime: Runtime, call: Call, reply: Reply) -> Awaitable[None]:
         head = call.head
-        inbound = Inbound(dialect, head.path, caller, head.headers, call.body, call.received_at)
+        body = call.body
+        if b"content-encoding" in head.headers:
+            body = unpack.unpacked(body, head.headers[b"content-encoding"], runtime.loaded.config.listen.body_limit)
+        inbound = Inbound(dialect, head.path, caller, head.headers, body, call.received_at)
         call.body = b""  # the proxy's alone from here on
         return runtime.proxy.handle(inbound, reply)
 
     def _alive(self, call: Call, reply: Reply) -> None:
         reply.send(200, (JSON,), b'{"status":"alive"}')
+
+    def _preflight(self, call: Call, reply: Reply) -> None:
+        reply.send(204, preflight(call.head.headers), b"")
 
     def _greet(self, call: Call, reply: Reply) -> None:
         reply.send(200, (), b"")
@@ -121,23 +139,10 @@ class Api:
             reply.send(200, (JSON,), b'{"status":"ready","degraded":["%s"]}' % memory.name.encode())
 
     def _models(self, caller: Caller, name: str, call: Call, reply: Reply) -> None:
-        listed = {model: _model(model) for model in self.runtime.proxy.catalogue.listing(caller)}
-        extra = (JSON, (b"x-request-id", self.runtime.new_id().encode()))
-        if not name:
-            reply.send(200, extra, json.dumps({"object": "list", "data": list(listed.values())}).encode())
-        elif name in listed:
-            reply.send(200, extra, json.dumps(listed[name]).encode())
-        else:
-            refusal = self.refuse(call.head, unknown_model(name))
-            reply.send(refusal.status, refusal.headers, refusal.body)
-
-
-def _plain(head: Head) -> None:
-    """R28: bodies come as they are; one that could grow while it is unpacked is refused before it is read."""
-    coding = head.headers.get(b"content-encoding", b"")
-    if coding.strip().lower() not in (b"", b"identity"):
-        raise Fault(Kind.UNSUPPORTED_ENCODING, "compressed request bodies are not taken: send it without Content-Encoding")
-
-
-def _model(name: str) -> dict[str, object]:
-    return {"id": name, "object": "model", "created": 0, "owned_by": "twospeed"}
+        catalogue, headers = self.runtime.proxy.catalogue, call.head.headers
+        body = models.one(name, catalogue, caller, headers) if name else models.listing(catalogue, caller, headers)
+        if body is not None:
+            reply.send(200, (JSON, (b"x-request-id", self.runtime.new_id().encode())), body)
+            return
+        refusal = self.refuse(call.head, unknown_model(name))
+        reply.send(refusal.status, refusal.headers, refusal.body)
