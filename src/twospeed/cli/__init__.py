@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from twospeed.cli.amounts import at_least_one, more_than_zero, seconds, share, sizes
+
 OK, FAILED, MISUSED = 0, 1, 2
 
 
@@ -34,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     _simulate(commands)
     _validate(commands)
     _explain(commands)
+    _bench(commands)
     command(
         commands, "classify", "check", "classify", "read requests as JSON lines, print a verdict for each"
     ).add_argument("--config", metavar="F", help="take the classify block of this file; default: as shipped")
@@ -86,6 +89,28 @@ def _explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     explain.add_argument("request", metavar="REQUEST.json", help="a request body; - reads standard input")
     explain.add_argument("--header", metavar="NAME:VALUE", action="append", default=[], help="a request header")
     explain.add_argument("--json", action="store_true", help="for machines")
+
+
+def _bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    bench = command(commands, "bench", "bench", "bench", "put a live server under load and say how it bore it")
+    option = bench.add_argument
+    option("--url", metavar="U", default="http://127.0.0.1:8080", help="base URL; default: http://127.0.0.1:8080")
+    option("--path", metavar="P", default="/chat/completions", help="the endpoint; default: /chat/completions")
+    option("--rate", metavar="N", type=more_than_zero, default=10.0, help="requests a second; default: 10")
+    option("--duration", metavar="D", type=seconds, default=10.0, help="such as 30s or 5m; default: 10s")
+    option("--streams", metavar="SHARE", type=share, default=0.5, help="share that is streamed; default: 50%%")
+    option("--model", metavar="M", help="the model to ask for; default: auto")
+    option("--key", metavar="env:NAME", help="the caller's key, or file:PATH")
+    option("--header", metavar="NAME:VALUE", action="append", default=[], help="a request header")
+    option("--body", metavar="FILE", help="a request body, or one on each line, instead of made ones")
+    option(
+        "--sizes", metavar="S,S", type=sizes, default=[2_000, 30_000, 90_000], help="of bodies; default: 2KB,30KB,90KB"
+    )
+    option("--concurrency", metavar="N", type=at_least_one, default=1_000, help="under way at most; default: 1000")
+    option("--timeout", metavar="D", type=seconds, default=120.0, help="of one request; default: 120s")
+    option("--seed", metavar="N", type=int, default=1, help="the same seed sends the same; default: 1")
+    option("--max-errors", metavar="N", type=int, default=0, help="failed requests to put up with; default: 0")
+    option("--json", action="store_true", help="for machines")
 
 
 def _workers(text: str) -> int:

@@ -75,7 +75,7 @@ def explain(options: argparse.Namespace) -> int:
     try:
         loaded = load(options.file)
         body = _read(options.request)
-        result = explanation(loaded, body, dict(_headers(options.header)))
+        result = explanation(loaded, body, dict(headers(options.header)))
     except ConfigError as error:
         print(error, file=sys.stderr)
         return MISUSED
@@ -93,6 +93,15 @@ def by_path() -> dict[str, Dialect]:
     """Every path a dialect answers, with and without the version prefix."""
     found = discover().values()
     return {prefix + path: dialect for dialect in found for path in dialect.paths for prefix in ("", "/v1")}
+
+
+def headers(given: list[str]) -> Iterator[tuple[bytes, bytes]]:
+    """Take apart what `--header` was given. Raises: ValueError."""
+    for header in given:
+        name, colon, value = header.partition(":")
+        if not colon:
+            raise ValueError(f"--header wants NAME:VALUE, not {header!r}")
+        yield name.strip().lower().encode(), value.strip().encode()
 
 
 def _classified(line: bytes, classifier: Classifier, dialects: dict[str, Dialect]) -> dict[str, Any]:
@@ -121,11 +130,3 @@ def _read(path: str) -> bytes:
         return sys.stdin.buffer.read()
     with open(path, "rb") as file:
         return file.read()
-
-
-def _headers(given: list[str]) -> Iterator[tuple[bytes, bytes]]:
-    for header in given:
-        name, colon, value = header.partition(":")
-        if not colon:
-            raise ValueError(f"--header wants NAME:VALUE, not {header!r}")
-        yield name.strip().lower().encode(), value.strip().encode()

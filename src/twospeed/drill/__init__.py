@@ -1,0 +1,1 @@
+"""Drills: traffic made on purpose, against a server that runs."""
