@@ -83,34 +83,43 @@ def string_of(raw: msgspec.Raw, whole: int = WHOLE_BYTES, edge: int = EDGE_BYTES
         whole: Size in bytes up to which a string is decoded whole.
         edge: Bytes of head and of tail decoded of a longer one.
     """
-    view = memoryview(raw)
-    if bytes(view[:1]) != b'"':
+    quoted = bytes(raw)
+    if not quoted.startswith(b'"'):
         return ""
-    if len(view) <= whole + 2:
-        return _STRING.decode(raw)
-    inside = bytes(view[1:-1])
-    tail_at = inside.find(b" ", len(inside) - edge)
-    tail_at = tail_at if tail_at >= 0 else len(inside) - edge
-    head, tail = _cut(inside[:edge]), _decoded(inside[tail_at:])
-    left_out = inside[edge:tail_at][-SEARCHED_BYTES:]
-    fences = _fences(left_out)
-    opened = (head.count("\n```") + head.startswith("```")) % 2
+    if len(quoted) <= whole + 2:
+        return _STRING.decode(quoted)
+    end = len(quoted) - 1
+    tail_at = quoted.find(b" ", end - edge, end)
+    tail_at = tail_at if tail_at >= 0 else end - edge
+    head, tail = _cut(quoted[1 : edge + 1]), _decoded(quoted[tail_at:end])
+    fences = _fences(quoted, max(edge + 1, tail_at - SEARCHED_BYTES), tail_at)
+    opened = (_opening(head) + head.startswith("```")) % 2
     reopened = (opened + len(fences)) % 2
     if opened and fences:
-        after = _cut(left_out[fences[0] : fences[0] + AFTER_BYTES])
-        head, opened = head + after, (opened + after.count("\n```")) % 2
+        after = _cut(quoted[fences[0] : min(tail_at, fences[0] + AFTER_BYTES)])
+        head, opened = head + after, (opened + _opening(after)) % 2
     return head + ("\n```\n" if opened != reopened else "\n") + tail
 
 
-def _fences(piece: bytes) -> list[int]:
+def _opening(text: str) -> int:
+    """Count the fences that open a line, but for the first line."""
+    return text.count("\n```", max(0, text.find("`") - 1)) if "`" in text else 0
+
+
+def _fences(quoted: bytes, start: int, end: int) -> list[int]:
     """Return the offsets of fences that open a line, in JSON as it stands: behind a backslash it is no line break."""
     found: list[int] = []
-    at = piece.find(_FENCE)
+    at = _next_fence(quoted, start, end)
     while at >= 0 and len(found) < MAX_FENCES:
-        if piece[at - 1 : at] != b"\\":
+        if at == start or quoted[at - 1 : at] != b"\\":
             found.append(at)
-        at = piece.find(_FENCE, at + 5)
+        at = _next_fence(quoted, at + len(_FENCE), end)
     return found
+
+
+def _next_fence(quoted: bytes, start: int, end: int) -> int:
+    tick = quoted.find(b"`", start, end)  # one character is found many times faster than five
+    return tick if tick < 0 else quoted.find(_FENCE, max(start, tick - 2), end)
 
 
 def _cut(piece: bytes) -> str:
@@ -121,7 +130,7 @@ def _cut(piece: bytes) -> str:
 
 def _decoded(piece: bytes) -> str:
     try:
-        return _STRING.decode(b'"' + piece + b'"')
+        return _STRING.decode(b'"%b"' % piece)
     except msgspec.DecodeError:  # no blank where one was needed: read it as it stands
         return piece.decode("utf-8", "ignore")
 

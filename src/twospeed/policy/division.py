@@ -89,6 +89,16 @@ def _keep(body: str, result: Division) -> None:
     (result.code if result.said else result.brought).append(body)
 
 
+def _find(text: str, mark: str, key: str, start: int) -> int:
+    """Find a mark through the rarest of its characters, which is many times faster where there is none.
+
+    Args:
+        key: That character; of `mark`.
+    """
+    at = text.find(key, start)
+    return at if at < 0 else text.find(mark, max(start, at - len(mark)))
+
+
 def _next(text: str, mark: str, start: int) -> int:
     at = text.find(mark, start)
     return len(text) if at < 0 else at
@@ -96,7 +106,7 @@ def _next(text: str, mark: str, start: int) -> int:
 
 def _next_fence(text: str, start: int) -> int:
     """Return the offset of the next fence that opens a line, else the length of the text."""
-    at = text.find("```", start)
+    at = _find(text, "```", "`", start)
     while at >= 0:
         line = text.rfind("\n", start, at) + 1
         if not text[max(line, start) : at].strip(" \t>"):
@@ -108,20 +118,20 @@ def _next_fence(text: str, start: int) -> int:
 def _next_tag(text: str, start: int) -> int:
     """Return the offset of the next tag that opens a line and is closed again, else the length of the text."""
     first = start == 0 and text.startswith("<")
-    at = 0 if first else text.find("\n<", max(0, start - 1)) + 1
+    at = 0 if first else _find(text, "\n<", "<", max(0, start - 1)) + 1
     for _ in range(MAX_BLOCKS):
         if at == 0 and not first:
             break
         match = _TAG.match(text, at)
         if match and text.find(f"</{match[1]}>", match.end()) >= 0:
             return at
-        first, at = False, text.find("\n<", at) + 1
+        first, at = False, _find(text, "\n<", "<", at + 1) + 1
     return len(text)
 
 
 def _next_patch(text: str, start: int) -> int:
     """Return the offset of the next patch: its `diff` line, or its first hunk where it has none."""
-    at = text.find("\n@@ -", max(0, start - 1))
+    at = _find(text, "\n@@ -", "@", max(0, start - 1))
     if at < 0:
         return len(text)
     head = text.find("diff --git ", start, at)
@@ -131,9 +141,9 @@ def _next_patch(text: str, start: int) -> int:
 def _fenced(text: str, at: int) -> tuple[str, int]:
     """Return the inside of the fence that opens at `at`, and where it ends; one never closed runs to the end."""
     line = _next(text, "\n", at)
-    end = first = text.find("\n```", line)
+    end = first = _find(text, "\n```", "`", line)
     while end >= 0 and not _CLOSES.match(text, end + 4):
-        end = text.find("\n```", end + 4)
+        end = _find(text, "\n```", "`", end + 4)
     end = end if end >= 0 else first
     if line >= len(text) or end < 0:
         inside = text.find("```", at + 3)
@@ -149,12 +159,17 @@ def _file(lead: str, body: str, result: Division) -> None:
     if len(line) <= 160 and _PATH_LINE.match(line):
         _say(prose[:cut], result)
         return
-    if len(line) <= 120 and line.count(" ") <= 8 and _ENDS_IN_PATH.search(line):
+    if len(line) <= 120 and line.count(" ") <= 8 and _ends_in_path(line):
         _say(prose[:cut], result)
         result.labelled.append((line, body))
         return
     _say(prose[:cut] if len(line) < 40 and _LABEL.fullmatch(line + " ") else prose, result)
     _keep(body, result)
+
+
+def _ends_in_path(line: str) -> bool:
+    dot = line.rfind(".") + 1
+    return dot > 0 and line[dot : dot + 1].isalpha() and _ENDS_IN_PATH.search(line) is not None
 
 
 def _patched(text: str, at: int, lead: str, result: Division) -> int:
