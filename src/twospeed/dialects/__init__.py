@@ -149,5 +149,6 @@ def bridge(
 
 def discover() -> dict[str, Dialect]:
     """Return every dialect by name, sorted: each file of this folder that defines DIALECT."""
-    modules = {found.name: import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)}
+    files = [found.name for found in pkgutil.iter_modules(__path__) if not found.ispkg]
+    modules = {name: import_module(f"{__name__}.{name}") for name in files}
     return {name: modules[name].DIALECT for name in sorted(modules) if hasattr(modules[name], "DIALECT")}
