@@ -19,15 +19,14 @@ from twospeed.keystrokes import Keystrokes
 from twospeed.policy import patience
 from twospeed.policy.access import Caller
 from twospeed.policy.catalogue import Catalogue
-from twospeed.policy.choose import choose, pinned_tier
+from twospeed.policy.choose import Chooser, unserved
 from twospeed.policy.classify import Classifier
 from twospeed.policy.completing import completing, family_notes
 from twospeed.policy.estimate import BYTES_PER_TOKEN
 from twospeed.policy.headers import Pair, to_client, without_dialect
 from twospeed.policy.keystroke import CancelOlder, Stroke
-from twospeed.policy.plan import Needs, Planner, Route
+from twospeed.policy.plan import Needs, Planner
 from twospeed.policy.session import identify
-from twospeed.policy.wishes import wished
 from twospeed.relay import Reply, interrupt, relay
 from twospeed.seats import Seats
 from twospeed.types import Backend, Plan, Record, Request, Sink, Tier, Trace, Verdict
@@ -82,6 +81,7 @@ class Proxy:
     ) -> None:
         self.catalogue = catalogue
         self._planner = planner
+        self._chooser = Chooser(catalogue, planner)
         self._classifier = classifier
         self._attempts = attempts
         self._sinks = sinks
@@ -116,11 +116,7 @@ class Proxy:
             if heartbeat:
                 heartbeat.stop()
             self._planner.bind(plan.tier, record.session, attempt.row.backend.name)
-            call.body, request.body, request.parsed = (
-                b"",
-                b"",
-                None,
-            )  # no attempt will need it again, and a stream may last for minutes
+            _let_go(call, request)
             record.committed_at = attempt.row.first_token_at
             await relay(attempt, self._headers(record, attempt), reply, record, plan.deadline, self._clock)
             self._attempts.close(attempt, None)
@@ -166,39 +162,18 @@ class Proxy:
             request.stateful = True  # another provider does not know the key, so a replay may act twice (R3)
 
     def _choose(self, call: Call, request: Request) -> tuple[Verdict, Sequence[Backend]]:
-        """Find the tier, and the backends of it that this caller may use."""
-        pinned = pinned_tier(call.headers)
-        route = self._route(call.caller, request)
-        if pinned:
-            route = Route(pinned, reason="header")
-        verdict = choose(route, lambda: self._classifier.classify(call.dialect.conversation(request)))
-        served_by = (request.dialect,) if request.bound else call.dialect.served_by
-        verdict, backends = self._planner.within_reach(verdict, route, call.caller, served_by)
-        if not backends:
-            fault = self._unserved(call, request, verdict, route)
-            if fault.kind is Kind.MODEL_NOT_FOUND or not hasattr(call.dialect, "estimate"):
-                raise fault
-        elif request.wishes is not None:
-            backends = self._wished(call, request, verdict, list(backends), served_by)
+        """Find tier and backends; none where the answer can be estimated here instead."""
+        dialect = call.dialect
+        verdict, backends = self._chooser.choose(
+            request,
+            call.headers,
+            call.caller,
+            dialect.served_by,
+            lambda: self._classifier.classify(dialect.conversation(request)),
+        )
+        if not backends and not hasattr(dialect, "estimate"):
+            raise unserved(request)
         return verdict, backends
-
-    def _route(self, caller: Caller, request: Request) -> Route:
-        """Return what the name asked for leads to; where it leads nowhere, the first of `models` that leads anywhere."""
-        for name in (request.model, *(request.wishes.models if request.wishes else ())):
-            route = self.catalogue.route(name)
-            if route is not None and caller.may_use(name, *route.names):
-                return route
-        raise unknown_model(request.model)
-
-    def _wished(
-        self, call: Call, request: Request, verdict: Verdict, backends: list[Backend], served_by: tuple[str, ...]
-    ) -> Sequence[Backend]:
-        assert request.wishes is not None
-        for name in request.wishes.models:
-            route = self.catalogue.route(name)
-            if route is not None and call.caller.may_use(name, *route.names):
-                backends += self._planner.within_reach(verdict, route, call.caller, served_by)[1]
-        return wished(list(dict.fromkeys(backends)), request.wishes, self._planner.health)
 
     def _estimate(self, call: Call, request: Request, reply: Reply, record: Record) -> None:
         """Answer here what no provider answers, and say that it is an estimate."""
@@ -207,15 +182,6 @@ class Proxy:
         record.notes.append("estimated")
         headers = [pair for pair in self._headers(record, None) if pair[1]]
         reply.send(200, [(b"content-type", b"application/json"), (b"x-twospeed-estimated", b"1"), *headers], body)
-
-    def _unserved(self, call: Call, request: Request, verdict: Verdict, route: Route) -> Fault:
-        """Say why nobody can serve a name: nobody there speaks what is asked, or the caller may not use any."""
-        if not self._planner.within_reach(verdict, route, call.caller)[1]:
-            return unknown_model(request.model)
-        if request.bound:
-            message = f"'{request.bound}' needs a provider that keeps responses; this one keeps none, so send all input"
-            return Fault(Kind.BAD_REQUEST, message, param=request.bound)
-        return not_offered(request.model, call.endpoint)
 
     def _plan(
         self, call: Call, record: Record, request: Request, verdict: Verdict, backends: Sequence[Backend]
@@ -337,12 +303,7 @@ def _stroke(record: Record, request: Request) -> Stroke:
     return Stroke(record.session, record.session_source, request.endpoint, request.model, request.completion)
 
 
-def not_offered(model: str, endpoint: str) -> Fault:
-    """Return the fault of a name behind which nobody speaks what is asked."""
-    return Fault(Kind.BAD_REQUEST, f"no provider of '{model[:100]}' offers {endpoint[:100]}", param="model")
-
-
-def unknown_model(model: str) -> Fault:
-    """A model that does not exist and one that is forbidden are told apart by nobody (R32)."""
-    shown = model[:100]
-    return Fault(Kind.MODEL_NOT_FOUND, f"the model '{shown}' does not exist or you may not use it", param="model")
+def _let_go(call: Call, request: Request) -> None:
+    """Free the body once no attempt will need it again: a stream may last for minutes."""
+    call.body = request.body = b""
+    request.parsed = None

@@ -8,13 +8,12 @@ from twospeed.config import Loaded
 from twospeed.dialects import Dialect, discover
 from twospeed.policy.access import Caller
 from twospeed.policy.breaker import Breaker
-from twospeed.policy.choose import choose, pinned_tier
+from twospeed.policy.choose import Chooser, unserved
 from twospeed.policy.classify import Classifier
 from twospeed.policy.completing import completing
 from twospeed.policy.estimate import BYTES_PER_TOKEN
-from twospeed.policy.plan import Needs, Planner, Route
+from twospeed.policy.plan import Needs, Planner
 from twospeed.policy.session import identify
-from twospeed.proxy import not_offered, unknown_model
 from twospeed.stores.memory import MemoryAffinity, MemoryHealth
 from twospeed.types import Candidate
 
@@ -23,17 +22,16 @@ def explanation(loaded: Loaded, body: bytes, headers: Mapping[bytes, bytes]) -> 
     """Decide as the server would. Raises: Fault, as the client would see it; ValueError for what is no request."""
     endpoint, body, dialect = _request(body)
     request = dialect.decode(body, endpoint)
-    pinned = pinned_tier(headers)
-    route = loaded.catalogue.route(request.model)
-    if route is None:
-        raise unknown_model(request.model)
-    if pinned:
-        route = Route(pinned, reason="header")
-    planner = _planner(loaded)
-    verdict = choose(route, lambda: Classifier(loaded.config.classify).classify(dialect.conversation(request)))
-    verdict, backends = planner.within_reach(verdict, route, Caller("explain", b"", ["*"]), dialect.served_by)
+    planner, anyone = _planner(loaded), Caller("explain", b"", ["*"])
+    verdict, backends = Chooser(loaded.catalogue, planner).choose(
+        request,
+        headers,
+        anyone,
+        dialect.served_by,
+        lambda: Classifier(loaded.config.classify).classify(dialect.conversation(request)),
+    )
     if not backends and not hasattr(dialect, "estimate"):
-        raise not_offered(request.model, endpoint)
+        raise unserved(request)
     if request.completion is not None:
         backends = completing(backends, request.completion)
     session = identify("explain", headers, dialect.declared(request), dialect.opening(request))

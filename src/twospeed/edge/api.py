@@ -12,9 +12,9 @@ from twospeed.edge import models, unpack
 from twospeed.edge.http import Call, Head, Reply
 from twospeed.errors import Fault, Kind
 from twospeed.policy.access import Caller
+from twospeed.policy.choose import unknown_model
 from twospeed.policy.cors import preflight, stranger, welcome
 from twospeed.proxy import Call as Inbound
-from twospeed.proxy import unknown_model
 from twospeed.runtime import Runtime
 
 Step = Callable[[Call, Reply], Awaitable[None] | None]

@@ -1,10 +1,69 @@
-"""Which tier: pinned by header or by name, else classified."""
+"""Which tier, and which backends of it: pinned by header or by name, else classified; within what the caller may use."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from twospeed.errors import Fault, Kind
-from twospeed.policy.plan import Route
-from twospeed.types import TIERS, Tier, Verdict
+from twospeed.policy.access import Caller
+from twospeed.policy.catalogue import Catalogue
+from twospeed.policy.plan import Planner, Route
+from twospeed.policy.wishes import wished
+from twospeed.types import TIERS, Backend, Request, Tier, Verdict
+
+
+class Chooser:
+    """Answers for one configuration snapshot."""
+
+    def __init__(self, catalogue: Catalogue, planner: Planner) -> None:
+        self._catalogue = catalogue
+        self._planner = planner
+
+    def choose(
+        self,
+        request: Request,
+        headers: Mapping[bytes, bytes],
+        caller: Caller,
+        served_by: tuple[str, ...],
+        classify: Callable[[], Verdict],
+    ) -> tuple[Verdict, Sequence[Backend]]:
+        """Find the tier, and the backends of it that this caller may use and that can serve the request.
+
+        Args:
+            served_by: Names of provider dialects that can serve it; a request bound to its own is narrowed further.
+
+        Returns: no backends where those there are speak none of these dialects; `unserved` says it in words.
+
+        Raises: Fault MODEL_NOT_FOUND, BAD_REQUEST for a wrong pin.
+        """
+        pinned = pinned_tier(headers)
+        route = self._route(caller, request)
+        if pinned:
+            route = Route(pinned, reason="header")
+        if request.bound:
+            served_by = (request.dialect,)
+        verdict, backends = self._planner.within_reach(choose(route, classify), route, caller, served_by)
+        if not backends and not self._planner.within_reach(verdict, route, caller)[1]:
+            raise unknown_model(request.model)
+        if backends and request.wishes is not None:
+            backends = self._wished(request, caller, verdict, list(backends), served_by)
+        return verdict, backends
+
+    def _route(self, caller: Caller, request: Request) -> Route:
+        """Return what the name asked for leads to; where it leads nowhere, the first of `models` that leads anywhere."""
+        for name in (request.model, *(request.wishes.models if request.wishes else ())):
+            route = self._catalogue.route(name)
+            if route is not None and caller.may_use(name, *route.names):
+                return route
+        raise unknown_model(request.model)
+
+    def _wished(
+        self, request: Request, caller: Caller, verdict: Verdict, backends: list[Backend], served_by: tuple[str, ...]
+    ) -> Sequence[Backend]:
+        assert request.wishes is not None
+        for name in request.wishes.models:
+            route = self._catalogue.route(name)
+            if route is not None and caller.may_use(name, *route.names):
+                backends += self._planner.within_reach(verdict, route, caller, served_by)[1]
+        return wished(list(dict.fromkeys(backends)), request.wishes, self._planner.health)
 
 
 def pinned_tier(headers: Mapping[bytes, bytes]) -> Tier | None:
@@ -31,3 +90,18 @@ def choose(route: Route, classify: Callable[[], Verdict]) -> Verdict:
     if route.tier is not None:
         return Verdict(route.tier, (f"pinned:{route.reason}",))
     return classify()
+
+
+def unserved(request: Request) -> Fault:
+    """Return the fault of a name behind which nobody speaks what is asked."""
+    if request.bound:
+        message = f"'{request.bound}' needs a provider that keeps responses; this one keeps none, so send all input"
+        return Fault(Kind.BAD_REQUEST, message, param=request.bound)
+    message = f"no provider of '{request.model[:100]}' offers {request.endpoint[:100]}"
+    return Fault(Kind.BAD_REQUEST, message, param="model")
+
+
+def unknown_model(model: str) -> Fault:
+    """A model that does not exist and one that is forbidden are told apart by nobody (R32)."""
+    shown = model[:100]
+    return Fault(Kind.MODEL_NOT_FOUND, f"the model '{shown}' does not exist or you may not use it", param="model")
