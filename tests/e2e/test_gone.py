@@ -78,3 +78,16 @@ async def test_what_was_used_stays_counted():
         assert usage is not None
         assert usage.estimated
         assert levels["tpm"] == usage.input_tokens + usage.output_tokens < 1000
+
+
+async def test_a_stream_cut_by_the_drain_deadline_ends_honestly():
+    """What still streams when the server must stop gets its one error event and a well-formed end."""
+    async with serving(LIMITED.replace("port: 0", "port: 0, drain: 1ms")) as server:
+        body = {"model": "lone", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
+        async with server.http.post(f"{server.url}/v1/chat/completions", json=body) as answer:
+            await answer.content.readany()
+            await server.server.drain()
+            rest = await answer.content.read()
+    assert b'"code":"draining"' in rest
+    assert b"[DONE]" not in rest
+    assert server.records[0].fault == "draining"

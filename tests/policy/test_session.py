@@ -28,9 +28,7 @@ def test_body_comes_after_headers_and_before_guessing():
 
 def test_title_call_shares_its_session():
     """A title side call belongs to the conversation it names."""
-    assert identify("a", {b"x-session-id": b"title-s1"}, None, ()) == identify(
-        "a", {b"x-session-id": b"s1"}, None, b""
-    )
+    assert identify("a", {b"x-session-id": b"title-s1"}, None, ()) == identify("a", {b"x-session-id": b"s1"}, None, b"")
 
 
 def test_sessions_are_scoped_by_caller():
