@@ -57,6 +57,7 @@ class Runtime:
         self.memory = memory
         self.dialects: dict[str, Dialect] = discover()
         self.callers = callers(loaded)
+        self.origins = frozenset(origin.encode() for origin in loaded.config.listen.cors)
         self.catalogue = loaded.catalogue
         self.transports = transports(loaded, before)
         self.links = {name: self._link(backend) for name, backend in self.catalogue.backends.items()}

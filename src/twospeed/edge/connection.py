@@ -33,6 +33,7 @@ class Connection(asyncio.Protocol):
     """One client connection. `deadline`: instant of the next `tick` that matters."""
 
     __slots__ = (
+        "__weakref__",
         "_body",
         "_buffer",
         "_choked",
@@ -69,7 +70,8 @@ class Connection(asyncio.Protocol):
         transport = cast(asyncio.Transport, transport)  # uvloop's has no base in common with asyncio's
         self.line = Line(transport, shared.loop, shared.listen.stall_timeout)
         self.serving = Serving(shared, self.line, self._served)
-        if len(shared.open) >= shared.listen.max_connections:
+        shared.shaking.discard(self)
+        if len(shared.open) + len(shared.shaking) >= shared.listen.max_connections:
             self._turn_away_unheard()
             return
         shared.open.add(self)

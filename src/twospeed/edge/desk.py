@@ -11,6 +11,7 @@ from twospeed.telemetry.exposition import render
 from twospeed.telemetry.instruments import (
     CONFIG,
     CONNECTIONS,
+    HANDSHAKES,
     IN_FLIGHT,
     RELOADS,
     STORE_UP,
@@ -65,6 +66,7 @@ class OneProcess:
         memory = runtime.memory
         yield Reading(IN_FLIGHT, (), server.http.in_flight)
         yield Reading(CONNECTIONS, (), server.http.connections)
+        yield Reading(HANDSHAKES, (), server.http.handshakes)
         yield from crowds(runtime.seats)
         yield Reading(STORE_UP, (memory.name,), int(memory.well()))
         yield Reading(CONFIG, (runtime.loaded.version,), 1)

@@ -10,6 +10,7 @@ Tasks: each request has one (see `serving`); `close` awaits them all.
 import asyncio
 import socket
 import ssl
+from functools import partial
 
 from twospeed.edge.app import App, Call
 from twospeed.edge.connection import Connection
@@ -61,8 +62,9 @@ class HttpServer:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         timeout = self._listen.head_timeout if tls else None
+        client = partial(_secured if tls else Connection, shared)
         self._server = await loop.create_server(
-            lambda: Connection(shared), sock=sock, backlog=_BACKLOG, ssl=tls, ssl_handshake_timeout=timeout
+            client, sock=sock, backlog=_BACKLOG, ssl=tls, ssl_handshake_timeout=timeout
         )
         host, port = sock.getsockname()[:2]
         self._address = (host, port)
@@ -95,6 +97,11 @@ class HttpServer:
     def connections(self) -> int:
         """Connections open now, those turned away not counted."""
         return len(self._shared.open) if self._shared else 0
+
+    @property
+    def handshakes(self) -> int:
+        """Clients on their way to TLS; they count against `max_connections` too."""
+        return len(self._shared.shaking) if self._shared else 0
 
     @property
     def in_flight(self) -> int:
@@ -162,6 +169,13 @@ class HttpServer:
         for connections in (shared.open, shared.crowd):
             for due in [c for c in connections if c.deadline <= now or c.line.stall_deadline < NEVER]:
                 due.tick(now)
+
+
+def _secured(shared: Shared) -> Connection:
+    """Begin with a client that must finish its handshake before it can say anything."""
+    connection = Connection(shared)
+    shared.shaking.add(connection)
+    return connection
 
 
 __all__ = ["App", "Call", "Head", "HttpServer", "Reply"]

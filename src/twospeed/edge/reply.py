@@ -20,17 +20,30 @@ class Reply:
     """Answers one request, exactly once: `send`, or `start`, `write`..., `finish`.
 
     `started`: a status line was written or is held. `status`: 0 until then. `bytes_out`: bytes of body handed to the
-    connection, without framing. `done`: the answer is complete, or was aborted. `gone`: the client left or stalled
+    connection, without framing. `extra`: headers that every answer to this request has. `done`: the answer is complete, or was aborted. `gone`: the client left or stalled
     before that; nothing more reaches it. `keep_alive`: the connection will serve another request.
     """
 
-    __slots__ = ("_bare", "_held", "_http10", "_line", "bytes_out", "done", "gone", "keep_alive", "started", "status")
+    __slots__ = (
+        "_bare",
+        "_held",
+        "_http10",
+        "_line",
+        "bytes_out",
+        "done",
+        "extra",
+        "gone",
+        "keep_alive",
+        "started",
+        "status",
+    )
 
     def __init__(self, line: Line, head: Head) -> None:
         self._line = line
         self._bare = head.method == "HEAD"
         self._http10 = head.http10
         self._held = b""
+        self.extra: tuple[tuple[bytes, bytes], ...] = ()
         self.keep_alive = head.keep_alive
         self.started = self.done = self.gone = False
         self.status = self.bytes_out = 0
@@ -127,6 +140,8 @@ class Reply:
 
     def _head(self, status: int, headers: Iterable[tuple[bytes, bytes]], framing: bytes) -> bytes:
         end = b"\r\n" if self.keep_alive and not self._http10 else _ENDS[self.keep_alive]
+        if self.extra:
+            headers = (*headers, *self.extra)
         return status_line(status) + header_lines(headers) + framing + end
 
     def _release(self) -> bytes:

@@ -4,7 +4,9 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
+from twospeed import certificates
 from twospeed.config import Loaded
 from twospeed.edge.api import Api
 from twospeed.edge.desk import OneProcess
@@ -41,6 +43,8 @@ class Server:
         self._memory = remember(loaded, host)
         self.api = Api(Runtime(loaded, self._memory, self.sinks))
         self.http = HttpServer(self.api, loaded.config.listen)
+        tls = loaded.config.listen.tls
+        self._tls = certificates.server(tls, Path(loaded.path).parent) if tls else None
         self.desk = OneProcess(self)
         self._admin = LateAdmin(self.desk, lambda: self.api.runtime.loaded.admin_key)
         self._stopping = asyncio.Event()
@@ -49,7 +53,7 @@ class Server:
     async def start(self) -> None:
         """Ask for the store, for a second at most, and listen. Raises: OSError when the address cannot be had."""
         await self._memory.start()
-        await self.http.start(reuse_port=self._host is not None)
+        await self.http.start(tls=self._tls, reuse_port=self._host is not None)
         self.reporting.start()
 
     async def run(self, started: Callable[[Address, Address | None], None]) -> None:
@@ -103,6 +107,9 @@ class Server:
         new = self.api.runtime = Runtime(loaded, self._memory, self.sinks, old)
         self._retiring = asyncio.create_task(self._retire(self._retiring, old, new))
         self._memory.health.settings = loaded.config.breaker
+        tls = loaded.config.listen.tls
+        if self._tls is not None and tls is not None:
+            certificates.renew(self._tls, tls, Path(loaded.path).parent)
         self.reporting.reloaded(loaded)
 
     async def drain(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from twospeed.dialects import Refusal
 from twospeed.edge.app import App
@@ -17,7 +18,7 @@ class Shared:
     """What the connections of one listener have in common.
 
     `open`: connections that count, each until it is closed and its task has ended. `crowd`: connections beyond
-    `max_connections`, answered and about to close. `left`: set whenever one of either has gone.
+    `max_connections`, answered and about to close. `shaking`: those on their way to TLS. `left`: set whenever one of either has gone.
     `in_flight`: requests from the end of their head until served.
     """
 
@@ -33,6 +34,7 @@ class Shared:
         "loop",
         "open",
         "reader",
+        "shaking",
         "stopping",
     )
 
@@ -45,6 +47,7 @@ class Shared:
         self.keep_alive = listen.keep_alive
         self.open: set[Connection] = set()
         self.crowd: set[Connection] = set()
+        self.shaking: WeakSet[Connection] = WeakSet()  # a handshake that fails is told to nobody
         self.left = asyncio.Event()
         self.in_flight = 0
         self.stopping = False

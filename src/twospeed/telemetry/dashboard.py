@@ -154,7 +154,7 @@ def _faults() -> Row:
     # Whatever backend is chosen: a request counts only where it went last, so of one backend the two do not belong together.
     attempts = rate(ATTEMPTS, ("tier",), provider="=~.*", model="=~.*")
     requests = rate(REQUESTS, ("tier",), provider=f"!={NONE}", model="=~.*")
-    again = f"({attempts} - {requests}) / {requests}"
+    again = f"clamp_min(({attempts} - {requests}) / {requests}, 0)"  # rates of new series begin a little late
     return Row(
         "Faults and fallbacks",
         (

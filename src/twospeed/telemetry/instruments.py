@@ -163,6 +163,9 @@ TIER_REFUSED = Instrument(
     "twospeed.tier.refused", "counter", "{request}", ("tier",), "Requests turned away because there was no room."
 )
 CONNECTIONS = Instrument("twospeed.connections", "gauge", "{connection}", (), "Client connections open now.")
+HANDSHAKES = Instrument(
+    "twospeed.handshakes", "gauge", "{connection}", (), "Clients on their way to TLS; they count as connections too."
+)
 STORE_UP = Instrument(
     "twospeed.store.up",
     "gauge",
@@ -239,6 +242,7 @@ INSTRUMENTS = (
     TIER_WAITING,
     TIER_REFUSED,
     CONNECTIONS,
+    HANDSHAKES,
     STORE_UP,
     BUILD,
     CONFIG,
