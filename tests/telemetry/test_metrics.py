@@ -3,7 +3,7 @@
 from tests.openmetrics import parse
 from tests.telemetry.records import DEEP, FAST, SAMPLED, TRACE, attempt, record
 
-from twospeed.errors import Kind
+from twospeed.errors import MEANING, Kind
 from twospeed.telemetry.exposition import OPEN_METRICS, render
 from twospeed.telemetry.instruments import (
     ATTEMPTS,
@@ -103,6 +103,17 @@ def test_series_stay_bounded_whatever_comes():
     counts = values(metrics, REQUESTS)
     assert sum(counts.values()) == 6_000
     assert counts[("other", "other", "other", "other", "200")] > 900
+
+
+def test_a_few_backends_have_room_for_every_name():
+    """With a handful of backends each status and each kind of fault is told by its name."""
+    metrics = Metrics()
+    for number in range(4):
+        backend = Backend("p", f"m{number}", "r", f"p/m{number}@r")
+        for kind in Kind:
+            metrics(record(attempts=[attempt(backend, kind=kind)], fault=kind, status=MEANING[kind].status))
+    for instrument in (REQUESTS, ATTEMPTS, FAULTS):
+        assert not [labels for labels in values(metrics, instrument) if "other" in labels]
 
 
 def test_what_got_a_name_keeps_it():

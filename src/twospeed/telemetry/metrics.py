@@ -37,6 +37,7 @@ SERIES = 2_000
 COUNTED = 1_600  # of them for what is counted here; the rest is for what is looked up
 RULES = 24  # rules that choose a tier, told apart; there are about half as many
 _NAMES = 7  # codes, outcomes and kinds of fault that each tally brings room for; who needs fewer leaves it to others
+_SPARED = COUNTED // 2  # of the room for further tallies, what names may not take
 _TALLY = REQUEST_DURATION.series + FIRST_TOKEN.series + OUTPUT_RATE.series + len(TOKEN_TYPES) + 3 + _NAMES  # 3 "other"
 _NOWHERE = Backend(NONE, OTHER, NONE, "")
 
@@ -174,9 +175,12 @@ class Metrics:
     def _grant(self, *series: str) -> bool:
         if series in self._granted:
             return True
-        if self._names <= 0:
+        if self._names > 0:
+            self._names -= 1
+        elif self._left > _SPARED:
+            self._left -= 1
+        else:
             return False
-        self._names -= 1
         self._granted.add(series)
         return True
 
