@@ -18,6 +18,7 @@ from twospeed.heartbeat import Heartbeat
 from twospeed.keystrokes import Keystrokes
 from twospeed.policy import patience
 from twospeed.policy.access import Caller
+from twospeed.policy.allowance import restated, without_limits
 from twospeed.policy.catalogue import Catalogue
 from twospeed.policy.choose import Chooser, unserved
 from twospeed.policy.classify import Classifier
@@ -226,7 +227,8 @@ class Proxy:
         passed = to_client(attempt.headers)
         if not attempt.translated:
             return passed
-        passed = without_dialect(passed)
+        anthropic = attempt.job.dialect.name.startswith("anthropic")
+        passed = without_dialect(without_limits(passed)) + restated(attempt.headers, anthropic, self._wall())
         if attempt.dropped and attempt.job.headers.get(b"x-twospeed-explain") == b"1":
             passed.append((b"x-twospeed-dropped", ", ".join(attempt.dropped).encode("ascii", "replace")))
         return passed

@@ -63,6 +63,8 @@ def test_text_input_and_instructions():
         ({"conversation": {"id": "conv_1"}}, True, "conversation"),
         ({"conversation": None, "previous_response_id": None, "background": False}, False, ""),
         ({"background": True}, True, "background"),
+        ({"tools": [{"type": "mcp", "server_label": "a"}]}, True, ""),
+        ({"tools": [{"type": "function", "name": "a"}]}, False, ""),
     ],
 )
 def test_state_is_noticed(members: dict, stateful: bool, bound: str):

@@ -45,6 +45,7 @@ from twospeed.types import NULL, Conversation, Declared, Message, Request
 Limit = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)] | None
 _QUOTE = 0x22
 _TOOLS_INSIDE = depth.LIMIT - 1
+_ACTING = (b'"mcp"', b'"code_interpreter"', b'"computer')
 _SCHEMAS = frozenset({"json_schema", "json_object"})
 
 
@@ -144,7 +145,7 @@ class OpenAiResponses:
             view.stream is True,
             True,
             view.max_output_tokens,
-            view.store is True or bool(bound),
+            view.store is True or bool(bound) or _acts(view.tools),
             bound,
             wishes(view.models, view.provider),
         )
@@ -223,6 +224,12 @@ def _checked(body: bytes, view: View) -> list[Span]:
     if not (depth.shallow((view.instructions,), _TOOLS_INSIDE) and shallow(body, outside)):
         raise too_deep()
     return outside
+
+
+def _acts(tools: msgspec.Raw) -> bool:
+    """Say whether a tool is offered that acts at the provider or beyond; a look at the text, at worst too careful (R3)."""
+    text = bytes(tools)
+    return any(kind in text for kind in _ACTING)
 
 
 def _bound(view: View) -> str:
