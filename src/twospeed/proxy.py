@@ -120,7 +120,6 @@ class Proxy:
             _let_go(call, request)
             record.committed_at = attempt.row.first_token_at
             await relay(attempt, self._headers(record, attempt), reply, record, plan.deadline, self._clock)
-            self._attempts.close(attempt, None)
         except Fault as fault:
             self._refuse(call, reply, record, fault)
         except asyncio.CancelledError:

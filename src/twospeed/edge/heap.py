@@ -25,6 +25,11 @@ def keep_freed_memory() -> bool:
 
 
 def settle() -> None:
-    """Take what was built once out of sight of later collections: it is never garbage."""
+    """Take what was built once out of sight of later collections: it is never garbage.
+
+    What requests allocate is freed by counting references. Cycles are rare (faults with tracebacks), so they are looked
+    for once in 20,000 allocations instead of 700, which cost 3 us of each request.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)

@@ -81,7 +81,8 @@ class Attempts:
 
     def close(self, attempt: Try, kind: Kind | None, detail: str = "") -> None:
         """End an attempt: `kind` None when its whole answer was delivered."""
-        attempt.close(kind, self._clock(), self._limits, self._health, detail)
+        if not attempt.close(kind, self._clock(), self._limits, self._health, detail):
+            return
         if attempt.permit is not None:
             self._vigil.end(attempt.permit)
         used = attempt.usage

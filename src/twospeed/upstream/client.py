@@ -204,10 +204,10 @@ class Try:
         assert self.exchange is not None
         return await self.exchange.read(deadline)
 
-    def close(self, kind: Kind | None, now: float, limits: Limits, health: Health, detail: str = "") -> None:
-        """End the attempt: `kind` None for a whole answer. Safe to call again; only the first call counts."""
+    def close(self, kind: Kind | None, now: float, limits: Limits, health: Health, detail: str = "") -> bool:
+        """End the attempt: `kind` None for a whole answer. Only the first call counts, and it alone returns True."""
         if self.closed:
-            return
+            return False
         self.closed = True
         if self.exchange is not None:
             self.exchange.close()
@@ -221,6 +221,7 @@ class Try:
             health.failed(row.backend.name, kind)
         elif self.candidate.probe:
             health.released(row.backend.name)
+        return True
 
     def _settle(self, kind: Kind | None, limits: Limits) -> None:
         if self.permit is None:
