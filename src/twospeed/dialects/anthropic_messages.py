@@ -159,7 +159,8 @@ class AnthropicMessages:
         body = splice(request.body, request.model_at, encode_name(model))
         if request.wishes is not None:
             body = stripped(body)
-        return seals.without_sealed_thinking(body) if seals.sealed(body) else body
+        said = [bytes(turn.content) for turn in parsed(request).turns if turn.role == "assistant"]
+        return seals.without_sealed_thinking(body) if any(map(seals.sealed, said)) else body
 
     def reader(self, request: Request) -> Reader:
         """Return a fresh reader for the streamed answer."""

@@ -45,7 +45,7 @@ from twospeed.types import NULL, Conversation, Declared, Message, Request
 Limit = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)] | None
 _QUOTE = 0x22
 _TOOLS_INSIDE = depth.LIMIT - 1
-_ACTING = (b'"mcp"', b'"code_interpreter"', b'"computer')
+_ACTING = ("mcp", "code_interpreter", "computer")  # types of tools begin so
 _SCHEMAS = frozenset({"json_schema", "json_object"})
 
 
@@ -83,6 +83,20 @@ class Item(msgspec.Struct, gc=False):
     input: msgspec.Raw = NULL
     action: msgspec.Raw = NULL
     output: msgspec.Raw = NULL
+    encrypted_content: msgspec.Raw = NULL
+
+
+class Parsed(msgspec.Struct):
+    """The view and its items; None where the input is text."""
+
+    view: View
+    items: list[Item] | None
+
+
+class Kinded(msgspec.Struct, gc=False):
+    """An offered tool, as far as its type."""
+
+    type: str | None = None
 
 
 class Tool(msgspec.Struct, gc=False):
@@ -113,6 +127,7 @@ class TextOptions(msgspec.Struct, gc=False):
 
 _view = msgspec.json.Decoder(View)
 _items = msgspec.json.Decoder(list[Item])
+_kinds: msgspec.json.Decoder[list[Kinded] | None] = msgspec.json.Decoder(list[Kinded] | None)
 _tools: msgspec.json.Decoder[list[Tool] | None] = msgspec.json.Decoder(list[Tool] | None)
 _effort: msgspec.json.Decoder[Effort | None] = msgspec.json.Decoder(Effort | None)
 _text: msgspec.json.Decoder[TextOptions | None] = msgspec.json.Decoder(TextOptions | None)
@@ -133,7 +148,7 @@ class OpenAiResponses:
         check_utf8(body)
         view = read(_view, body)
         model = model_name(view.model)
-        outside = _checked(body, view)
+        outside, items = _checked(body, view)
         bound = _bound(view)
         return Request(
             self.name,
@@ -141,7 +156,7 @@ class OpenAiResponses:
             body,
             model,
             model_at(body, view.model, outside),
-            view,
+            Parsed(view, items),
             view.stream is True,
             True,
             view.max_output_tokens,
@@ -152,23 +167,23 @@ class OpenAiResponses:
 
     def declared(self, request: Request) -> Declared | None:
         """Return the session id that the body carries."""
-        view = _parsed(request)
+        view = _parsed(request).view
         return identity.declared(view.prompt_cache_key, view.metadata, view.client_metadata)
 
     def opening(self, request: Request) -> Sequence[bytes]:
         """Return the instructions and the first user message."""
-        view = _parsed(request)
+        view = _parsed(request).view
         begin = [bytes(view.instructions)] if view.instructions != NULL else []
-        return [*begin, *identity.opening(_messages(view.input))]
+        return [*begin, *identity.opening(_messages(_parsed(request)))]
 
     def conversation(self, request: Request) -> Conversation:
         """Return what classification may look at."""
-        view = _parsed(request)
+        view = _parsed(request).view
         effort, text = lenient(_effort, view.reasoning), lenient(_text, view.text)
         offered = lenient(_tools, view.tools)
         return Conversation(
             endpoint=request.endpoint,
-            messages=_messages(view.input),
+            messages=_messages(_parsed(request)),
             tools=_names(offered or ()),
             system=view.instructions,
             effort=(effort.effort or "").lower() if effort else "",
@@ -183,7 +198,8 @@ class OpenAiResponses:
         body = splice(request.body, request.model_at, encode_name(model))
         if request.wishes is not None:
             body = stripped(body)
-        return seals.without_sealed_items(body) if seals.sealed(body) else body
+        kept = [bytes(item.encrypted_content) for item in _parsed(request).items or () if item.type == "reasoning"]
+        return seals.without_sealed_items(body) if any(map(seals.sealed, kept)) else body
 
     def reader(self, request: Request) -> Reader:
         """Return a fresh reader for the streamed answer."""
@@ -205,11 +221,12 @@ class OpenAiResponses:
 DIALECT: Dialect = OpenAiResponses()
 
 
-def _checked(body: bytes, view: View) -> list[Span]:
-    """Return the gaps around the long values, once nothing nests too deep. Raises: Fault BAD_REQUEST."""
+def _checked(body: bytes, view: View) -> tuple[list[Span], list[Item] | None]:
+    """Return the gaps around the long values, and the items, once nothing nests too deep. Raises: Fault BAD_REQUEST."""
+    items: list[Item] | None = None
     asked = memoryview(view.input)[0]
     if asked == 0x5B:
-        read(_items, view.input, "input")
+        items = read(_items, view.input, "input")
     elif view.input == NULL:
         if not _bound(view) and view.prompt == NULL:
             raise missing("input")
@@ -223,13 +240,12 @@ def _checked(body: bytes, view: View) -> list[Span]:
     outside = gaps(body, [(value, value) for value in long])
     if not (depth.shallow((view.instructions,), _TOOLS_INSIDE) and shallow(body, outside)):
         raise too_deep()
-    return outside
+    return outside, items
 
 
 def _acts(tools: msgspec.Raw) -> bool:
-    """Say whether a tool is offered that acts at the provider or beyond; a look at the text, at worst too careful (R3)."""
-    text = bytes(tools)
-    return any(kind in text for kind in _ACTING)
+    """Say whether a tool is offered that acts at the provider or beyond (R3)."""
+    return any((tool.type or "").startswith(_ACTING) for tool in lenient(_kinds, tools) or ())
 
 
 def _bound(view: View) -> str:
@@ -241,18 +257,18 @@ def _bound(view: View) -> str:
     return "background" if view.background else ""
 
 
-def _parsed(request: Request) -> View:
-    assert isinstance(request.parsed, View)
+def _parsed(request: Request) -> Parsed:
+    assert isinstance(request.parsed, Parsed)
     return request.parsed
 
 
-def _messages(asked: msgspec.Raw) -> list[Message]:
+def _messages(parsed: Parsed) -> list[Message]:
     """Return the input as chat messages: calls become those of an assistant, outputs those of a tool."""
-    if memoryview(asked)[0] != 0x5B:
-        return [Message("user", asked)] if asked != NULL else []
+    if parsed.items is None:
+        return [Message("user", parsed.view.input)] if parsed.view.input != NULL else []
     messages: list[Message] = []
     calls: list[bytes] = []
-    for item in _items.decode(asked):
+    for item in parsed.items:
         call = _call(item)
         if call:
             calls.append(call)
