@@ -64,6 +64,10 @@ class View(msgspec.Struct, gc=False):
     provider: msgspec.Raw = NULL
 
 
+class Turn(Message, forbid_unknown_fields=True, gc=False):
+    """A turn with nothing in it but the usual fields: only `content` can nest."""
+
+
 class Named(msgspec.Struct, gc=False):
     """An offered tool."""
 
@@ -85,6 +89,7 @@ class Output(msgspec.Struct, gc=False):
 
 
 _view = msgspec.json.Decoder(View)
+_plain_turns = msgspec.json.Decoder(Annotated[list[Turn], msgspec.Meta(min_length=1)])
 _turns = msgspec.json.Decoder(Annotated[list[Message], msgspec.Meta(min_length=1)])
 _tools: msgspec.json.Decoder[list[Named] | None] = msgspec.json.Decoder(list[Named] | None)
 _thinking: msgspec.json.Decoder[Thinking | None] = msgspec.json.Decoder(Thinking | None)
@@ -96,7 +101,7 @@ class Parsed(msgspec.Struct):
     """The view and its turns."""
 
     view: View
-    turns: list[Message]
+    turns: Sequence[Message]
 
 
 class AnthropicMessages:
@@ -114,14 +119,14 @@ class AnthropicMessages:
         check_utf8(body)
         view = read(_view, body)
         model = model_name(view.model)
-        outside = _checked(body, view)
+        outside, turns = _checked(body, view)
         return Request(
             self.name,
             endpoint,
             body,
             model,
             model_at(body, view.model, outside),
-            Parsed(view, read(_turns, view.messages, "messages")),
+            Parsed(view, turns),
             view.stream is True,
             True,
             view.max_tokens,
@@ -188,17 +193,24 @@ def parsed(request: Request) -> Parsed:
     return request.parsed
 
 
-def _checked(body: bytes, view: View) -> list[Span]:
-    """Return the gaps around the long values, once nothing nests too deep. Raises: Fault BAD_REQUEST."""
+def _checked(body: bytes, view: View) -> tuple[list[Span], Sequence[Message]]:
+    """Return the gaps around the long values, and the turns, once nothing nests too deep. Raises: Fault BAD_REQUEST."""
+    turns: Sequence[Message]
+    try:
+        turns = _plain_turns.decode(view.messages)
+        said = depth.shallow([turn.content for turn in turns], _INSIDE - 2)
+    except msgspec.ValidationError:  # unusual or wrong: the second look tells which
+        turns = read(_turns, view.messages, "messages")
+        said = depth.shallow((view.messages,), _INSIDE)
     if view.tools is not NULL and memoryview(view.tools)[0] not in b"[n":
         raise bad("tools", "expected array")
-    if not (depth.shallow((view.messages, view.system), _INSIDE) and depth.shallow_again(view.tools, _INSIDE)):
+    if not (said and depth.shallow((view.system,), _INSIDE) and depth.shallow_again(view.tools, _INSIDE)):
         raise too_deep()
     long = [value for value in (view.messages, view.tools, view.system) if value is not NULL]
     outside = gaps(body, [(value, value) for value in long])
     if not shallow(body, outside):
         raise too_deep()
-    return outside
+    return outside, turns
 
 
 def _system(system: msgspec.Raw) -> msgspec.Raw:
