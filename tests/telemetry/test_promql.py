@@ -21,6 +21,13 @@ def test_labels_may_be_compared_in_four_ways():
         assert f"outcome{matcher}" in select(ATTEMPTS, outcome=value)
 
 
+def test_what_was_chosen_holds_beside_a_condition():
+    """A choice at the top of the page is replaced by a fixed value, and kept where the query only leaves something out."""
+    assert 'tier=~"$tier"' not in select(ATTEMPTS, tier="fast")
+    assert 'tier=~"$tier"' in (kept := select(ATTEMPTS, tier="&!=none"))
+    assert 'tier!="none"' in kept
+
+
 def test_a_histogram_is_asked_by_its_buckets():
     """The bound of each bucket is among the labels that are kept."""
     query = quantile(0.95, FIRST_TOKEN, ("tier",))

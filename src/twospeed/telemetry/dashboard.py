@@ -48,6 +48,7 @@ NOT_THE_CLIENTS = "!~" + "|".join(kind.value for kind, of in MEANING.items() if 
 _BACKEND = ("provider", "model", "region")
 _POOL = ("pool", "dimension")
 _EACH = "{{instance}}"
+_SERVED = f"&!={NONE}"
 _FAILED = "Share that ended in a fault that was not the client's."
 
 
@@ -100,7 +101,7 @@ def rows() -> list[Row]:
 def _glance() -> Row:
     opened = f"sum({highest(BREAKER_STATE, _BACKEND, state='open')})"
     failed = f"({rate(FAULTS, kind=NOT_THE_CLIENTS)} or vector(0)) / {rate(REQUESTS)}"
-    first = Query(quantile(0.95, FIRST_TOKEN, ("tier",)), "{{tier}}")
+    first = Query(quantile(0.95, FIRST_TOKEN, ("tier",), tier=_SERVED), "{{tier}}")
     shared = (Query(lowest(STORE_UP)),)
     return Row(
         "At a glance",
@@ -135,7 +136,7 @@ def _traffic() -> Row:
 
 
 def _time() -> Row:
-    rated = Query(quantile(0.5, OUTPUT_RATE, _BACKEND), _legend(_BACKEND))
+    rated = Query(quantile(0.5, OUTPUT_RATE, _BACKEND, provider=_SERVED), _legend(_BACKEND))
     return Row(
         "Time",
         (
@@ -258,12 +259,12 @@ def _ratio(title: str, told: str, expr: str, legend: str) -> Panel:
 
 
 def _percentiles(title: str, of: Instrument) -> Panel:
-    queries = tuple(Query(quantile(q, of, ("tier",)), f"{{{{tier}}}} {q:.0%}") for q in PERCENTILES)
+    queries = tuple(Query(quantile(q, of, ("tier",), tier=_SERVED), f"{{{{tier}}}} {q:.0%}") for q in PERCENTILES)
     return Panel(title, of.help, queries, "s", width=12)
 
 
 def _slowest(title: str, of: Instrument) -> Panel:
-    return Panel(title, of.help, (Query(quantile(0.95, of, _BACKEND), _legend(_BACKEND)),), "s")
+    return Panel(title, of.help, (Query(quantile(0.95, of, _BACKEND, provider=_SERVED), _legend(_BACKEND)),), "s")
 
 
 def _plain(of: Instrument) -> Panel:

@@ -1,6 +1,7 @@
 """PromQL about our instruments, written from the table of instruments: a name or a label that is not there is refused.
 
-Queries select by `$job`, and by those labels one can choose at the top of the dashboard, unless told otherwise.
+Queries select by `$job`, and by those labels one can choose at the top of the dashboard: `tier="deep"` instead of what
+was chosen, `tier="&!=none"` beside it.
 """
 
 from twospeed.telemetry.instruments import Instrument
@@ -14,7 +15,7 @@ def rate(of: Instrument, by: tuple[str, ...] = (), **where: str) -> str:
     """Ask for the increase per second of a counter, summed over all but the labels `by`.
 
     Args:
-        where: Values of labels; one that begins with =~, !~ or != is compared so.
+        where: Values of labels; one that begins with =~, !~ or != is compared so. A leading & keeps what was chosen.
     """
     return f"sum{_by(by)} (rate({select(of, *by, **where)}[{WINDOW}]))"
 
@@ -34,9 +35,9 @@ def total(of: Instrument, by: tuple[str, ...] = (), **where: str) -> str:
     return f"sum{_by(by)} ({select(of, *by, **where)})"
 
 
-def quantile(q: float, of: Instrument, by: tuple[str, ...]) -> str:
+def quantile(q: float, of: Instrument, by: tuple[str, ...], **where: str) -> str:
     """Ask below which value the share `q` of a histogram lies."""
-    buckets = select(of, *by).replace(of.sample, f"{of.sample}_bucket", 1)
+    buckets = select(of, *by, **where).replace(of.sample, f"{of.sample}_bucket", 1)
     return f"histogram_quantile({q:g}, sum{_by(('le', *by))} (rate({buckets}[{WINDOW}])))"
 
 
@@ -53,12 +54,14 @@ def select(of: Instrument, *by: str, **where: str) -> str:
     if unknown:
         raise ValueError(f"{of.name} has no label {', '.join(sorted(unknown))}")
     matchers = ['job=~"$job"']
-    matchers += [f'{label}=~"${label}"' for label in CHOICES if label in of.labels and label not in where]
+    chosen = (label for label in CHOICES if label in of.labels and where.get(label, "&").startswith("&"))
+    matchers += [f'{label}=~"${label}"' for label in chosen]
     matchers += [_matcher(label, value) for label, value in where.items()]
     return f"{of.sample}{{{','.join(matchers)}}}"
 
 
 def _matcher(label: str, value: str) -> str:
+    value = value.removeprefix("&")
     operator, text = (value[:2], value[2:]) if value.startswith(_OPERATORS) else ("=", value)
     return f'{label}{operator}"{text}"'
 
