@@ -2,23 +2,25 @@
 
     python benchmarks/classify.py [--rounds 300]
 
-Bodies are made here: a question with files around it (chat), and an agent run with tool results (agent). Decoding the
-body is not part of it; the dialect does that for every request, whatever its tier.
+Bodies are made here: a question with files around it (chat), and an agent run with tool results (agent). `new`: each
+body asks something else, about other code. `again`: the same body each time, as in a retry. `next`: one more step of
+the same agent run each time, as in an agent loop. Decoding the body is not part of it; the dialect does that for
+every request, whatever its tier. The steps are timed with new bodies and remember nothing but what tools say.
 """
 
 import argparse
 import gc
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 import numpy as np
 
 from twospeed.policy.classify import Classifier, Classify
-from twospeed.policy.features import measure
-from twospeed.policy.instruction import separate
-from twospeed.policy.stage import stage
+from twospeed.policy.features import Measures, measure
+from twospeed.policy.instruction import Ask, separate
+from twospeed.policy.stage import Stage, stage
 from twospeed.types import Conversation, Message
 
 SIZES = (2_000, 30_000, 90_000, 200_000)
@@ -29,30 +31,37 @@ QUESTION = (
     "        if line.endswith('\\n'):\n            rows.append(line[:-1].split(','))\n    return rows\n```\n"
 )
 SOURCE = "def step_{n}(value, table):\n    total = value * {n} + len(table)\n    if total > 100:\n        table.append(total)\n    return table\n\n"
+CALL_BYTES = 3_000  # of an agent run: one call with its result
 
 
-def source(size: int) -> str:
+def source(size: int, first: int = 0) -> str:
     """Return about `size` characters of code."""
-    return "".join(SOURCE.format(n=n) for n in range(size // 130 + 1))[:size]
+    return "".join(SOURCE.format(n=first + n) for n in range(size // 130 + 1))[:size]
 
 
-def chat(size: int) -> list[dict[str, object]]:
-    """Return a question below a file."""
-    body = f"src/steps.py\n```python\n{source(max(0, size - 900))}\n```\n\n" if size > 1_500 else ""
-    return [{"role": "system", "content": "You are a coding assistant."}, {"role": "user", "content": body + QUESTION}]
+def chat(size: int, number: int = 0) -> list[dict[str, object]]:
+    """Return a question below a file; another number, another question."""
+    body = f"src/steps.py\n```python\n{source(max(0, size - 900), number)}\n```\n\n" if size > 1_500 else ""
+    asked = QUESTION.replace("read_rows", f"read_rows_{number}")
+    return [{"role": "system", "content": "You are a coding assistant."}, {"role": "user", "content": body + asked}]
 
 
-def agent(size: int) -> list[dict[str, object]]:
-    """Return a run with a tool result for every three kilobytes."""
-    messages: list[dict[str, object]] = [{"role": "user", "content": QUESTION}]
-    for n in range(max(1, (size - 900) // 3_000)):
+def agent(size: int, number: int = 0, since: int = 0) -> list[dict[str, object]]:
+    """Return a run with a tool result for every three kilobytes, `since` calls further on."""
+    messages: list[dict[str, object]] = [
+        {"role": "user", "content": QUESTION.replace("read_rows", f"read_rows_{number}")}
+    ]
+    calls = max(1, (size - 900) // CALL_BYTES)
+    for n in range(since, since + calls):
+        command = f"pytest -k step_{number}_{n}" if n % 3 == 2 else f"sed -n {n},90p a{number}.py"
         call = {
             "id": f"c{n}",
             "type": "function",
-            "function": {"name": "bash", "arguments": json.dumps({"command": f"sed -n {n},90p a.py"})},
+            "function": {"name": "bash", "arguments": json.dumps({"command": command})},
         }
         messages.append({"role": "assistant", "content": "Let me look at it.", "tool_calls": [call]})
-        messages.append({"role": "tool", "tool_call_id": f"c{n}", "content": source(min(2_700, size // 2))})
+        result = source(min(CALL_BYTES - 300, size // 2), 1_000 * number + n)
+        messages.append({"role": "tool", "tool_call_id": f"c{n}", "content": result})
     return messages
 
 
@@ -69,17 +78,53 @@ class Envelope(msgspec.Struct):
     messages: list[Message]
 
 
-def spent(step: Callable[[], object], rounds: int) -> tuple[float, float, float]:
-    """Return p50 and p99 of wall time and mean CPU time of a step, microseconds."""
-    for _ in range(20):
-        step()
-    walls, started = [], time.process_time()
-    for _ in range(rounds):
-        at = time.perf_counter()
-        step()
-        walls.append(time.perf_counter() - at)
-    cpu = (time.process_time() - started) / rounds
-    return float(np.percentile(walls, 50)) * 1e6, float(np.percentile(walls, 99)) * 1e6, cpu * 1e6
+Body = Callable[[int], Conversation]  # from the number of the round
+
+
+def spent(step: Callable[[Conversation], object], body: Body, rounds: int) -> tuple[float, float, float]:
+    """Return p50 and p99 of wall time and mean CPU time of a step, microseconds; making bodies is not timed."""
+    walls, cpu = [], 0
+    for number in range(-20, rounds):
+        asked = body(number)
+        started, at = time.thread_time_ns(), time.perf_counter_ns()
+        step(asked)
+        wall, took = time.perf_counter_ns() - at, time.thread_time_ns() - started
+        if number >= 0:
+            walls.append(wall / 1e3)
+            cpu += took
+    return float(np.percentile(walls, 50)), float(np.percentile(walls, 99)), cpu / rounds / 1e3
+
+
+def steps(body: Body, classifier: Classifier, rounds: int) -> str:
+    """Return the mean CPU of separating, placing, measuring and scoring."""
+    separated = [(separate(body(n)), stage(body(n))) for n in range(rounds + 20)]
+    measured = [measure(ask, facts) for ask, facts in separated]
+    score = classifier.learned.score
+
+    def of(values: Sequence[object], step: Callable[..., object]) -> float:
+        numbers = iter(values)
+        return spent(lambda _: step(next(numbers)), lambda _: NO_BODY, rounds)[2]
+
+    def measured_from(pair: tuple[Ask, Stage]) -> Measures:
+        return measure(*pair)
+
+    parts = [spent(separate, body, rounds)[2], spent(stage, body, rounds)[2], of(separated, measured_from)]
+    return " ".join(f"{part:7.1f}" for part in [*parts, of(measured, score)])
+
+
+NO_BODY = Conversation("")
+
+
+def cases(size: int) -> dict[str, Body]:
+    """Return the kinds of body of one size."""
+    same_chat, same_agent = conversation(chat(size)), conversation(agent(size))
+    return {
+        "chat new": lambda number: conversation(chat(size, number + 100)),
+        "chat again": lambda _: same_chat,
+        "agent new": lambda number: conversation(agent(size, number + 100)),
+        "agent next": lambda number: conversation(agent(size, since=number + 100)),
+        "agent again": lambda _: same_agent,
+    }
 
 
 def main() -> None:
@@ -91,21 +136,12 @@ def main() -> None:
     classifier = Classifier(Classify())
     print(f"weights loaded in {(time.perf_counter() - at) * 1e3:.1f} ms")
     gc.freeze()
-    print(f"{'body':>14s} {'p50 us':>8s} {'p99 us':>8s} {'CPU us':>8s} | CPU us of separate, stage, measure, score")
-    for kind in (chat, agent):
-        for size in SIZES:
-            asked = conversation(kind(size))
-            p50, p99, cpu = spent(lambda asked=asked: classifier.classify(asked), rounds)
-            ask, facts = separate(asked), stage(asked)
-            measures = measure(ask, facts)
-            steps: tuple[Callable[[], object], ...] = (
-                lambda asked=asked: separate(asked),
-                lambda asked=asked: stage(asked),
-                lambda ask=ask, facts=facts: measure(ask, facts),
-                lambda measures=measures: classifier.learned.score(measures),
-            )
-            parts = " ".join(f"{spent(step, rounds)[2]:7.1f}" for step in steps)
-            print(f"{kind.__name__:>5s} {asked.body_bytes / 1000:5.0f} KB {p50:8.1f} {p99:8.1f} {cpu:8.1f} | {parts}")
+    print(f"{'body':>18s} {'p50 us':>8s} {'p99 us':>8s} {'CPU us':>8s} | CPU us of separate, stage, measure, score")
+    for size in SIZES:
+        for kind, body in cases(size).items():
+            p50, p99, cpu = spent(classifier.classify, body, rounds)
+            parts = steps(body, classifier, rounds) if kind.endswith("new") else ""
+            print(f"{kind:>11s} {size / 1000:4.0f} KB {p50:8.1f} {p99:8.1f} {cpu:8.1f} | {parts}", flush=True)
 
 
 if __name__ == "__main__":

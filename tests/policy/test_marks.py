@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from twospeed.policy import marks
+from twospeed.policy.content import open_all
 from twospeed.types import Conversation, Message
 
 
@@ -17,23 +18,32 @@ def said(text: str, **fields: object) -> Conversation:
     return Conversation("/v1/chat/completions", [Message("user", raw(text))], **fields)  # type: ignore[arg-type]
 
 
+def plans(text: str) -> bool:
+    asked = said(text)
+    return marks.plan_mode(asked, marks.system_marks(asked))
+
+
 def test_images_are_seen_in_messages_and_in_tool_results():
     """A screenshot counts wherever it hides."""
     shot = {"type": "image", "source": {"type": "base64", "data": "aGk="}}
-    assert marks.has_image([Message("user", raw([{"type": "image_url", "image_url": {"url": "data:"}}]))])
-    assert marks.has_image([Message("user", raw([{"type": "tool_result", "content": [shot]}]))])
-    assert not marks.has_image([Message("user", raw([{"type": "text", "text": "an image"}]))])
+    assert marks.has_image(open_all([Message("user", raw([{"type": "image_url", "image_url": {"url": "data:"}}]))]))
+    assert marks.has_image(open_all([Message("user", raw([{"type": "tool_result", "content": [shot]}]))]))
+    assert not marks.has_image(open_all([Message("user", raw([{"type": "text", "text": "an image"}]))]))
 
 
 def test_a_title_call_is_a_side_call():
     """Small, without tools, told to write a title."""
-    system = "You are a title generator. You output ONLY a thread title."
-    assert marks.side_call(said("how do I parse yaml", body_bytes=2500), system, "how do I parse yaml")
+    call = said(
+        "how do I parse yaml", body_bytes=2500, system=raw("You are a title generator. You output ONLY a thread title.")
+    )
+    assert marks.side_call(call, marks.system_marks(call), "how do I parse yaml")
 
 
 def test_a_request_with_tools_is_no_side_call():
     """The main call of an agent is not mistaken for its title call."""
-    assert not marks.side_call(said("x", tools=["bash"], body_bytes=2500), "Summarize what you did at the end.", "x")
+    call = said("x", tools=["bash"], body_bytes=2500, system=raw("Write a short summary of the changes at the end."))
+    assert marks.system_marks(call).names
+    assert not marks.side_call(call, marks.system_marks(call), "x")
 
 
 @pytest.mark.parametrize(
@@ -41,7 +51,7 @@ def test_a_request_with_tools_is_no_side_call():
 )
 def test_plan_mode_is_seen(text: str):
     """Plan mode shows in the newest user message."""
-    assert marks.plan_mode(said(text), "")
+    assert plans(text)
 
 
 @pytest.mark.parametrize(
@@ -49,10 +59,11 @@ def test_plan_mode_is_seen(text: str):
 )
 def test_other_talk_of_plans_is_not_plan_mode(text: str):
     """Only a mode that is on counts."""
-    assert not marks.plan_mode(said(text), "")
+    assert not plans(text)
 
 
 def test_a_read_only_sub_agent_is_seen_by_its_tools():
     """A search agent has no tool to change anything."""
-    assert marks.read_only_agent(["Glob", "Grep", "Read"], "You are a file search specialist.")
-    assert not marks.read_only_agent(["Glob", "Edit"], "You are a file search specialist.")
+    system = marks.system_marks(said("x", system=raw("You are a file search specialist.")))
+    assert marks.read_only_agent(["Glob", "Grep", "Read"], system)
+    assert not marks.read_only_agent(["Glob", "Edit"], system)

@@ -4,14 +4,16 @@ Constraints (window, images) hold whatever the score says. Everything else is ju
 session goes up when its run is in trouble and comes down again afterwards.
 """
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
 from twospeed.policy import marks
-from twospeed.policy.features import measure
-from twospeed.policy.instruction import Ask, separate
+from twospeed.policy.content import Parts, open_all
+from twospeed.policy.instruction import Ask
 from twospeed.policy.learned import Learned, load
+from twospeed.policy.reading import Reader
 from twospeed.policy.stage import Stage, stage
 from twospeed.types import Conversation, Settings, Tier, Verdict
 from twospeed.units import Fraction, PositiveCount
@@ -72,36 +74,38 @@ class _Ruling(NamedTuple):
 
 
 class Classifier:
-    """Decides requests. Loads its weights once; keeps nothing between requests."""
+    """Decides requests. Loads its weights once; what it keeps between requests saves time and changes no verdict."""
 
     def __init__(self, settings: Classify, learned: Learned | None = None) -> None:
         self.settings = settings
         self.learned = learned or load()
         self.line = _line(settings.target, self.learned)
+        self.reader = Reader(self.learned)
 
     def classify(self, conversation: Conversation) -> Verdict:
         """Return the tier with its reasons, most decisive first."""
-        facts = stage(conversation)
-        constraint = self._constraint(conversation)
+        opened = open_all(conversation.messages)
+        facts = stage(conversation, opened)
+        constraint = self._constraint(conversation, opened)
         if constraint:
             return Verdict("deep", (constraint, *_notes(conversation, facts)), 1.0, 1.0)
-        ask = separate(conversation)
-        system = marks.system_ends(conversation)
-        ruling = self._ruling(conversation, facts, system, ask)
+        ask = self.reader.ask(conversation, opened)
+        ruling = self._ruling(conversation, facts, ask)
         if ruling:
             gain = 0.0 if ruling.tier == "fast" else None
             return Verdict(ruling.tier, (ruling.reason, *_notes(conversation, facts)), ruling.score, gain)
-        score, gain = self.learned.score(measure(ask, facts))
+        score, gain = self.reader.score(ask, facts)
         return self._by_score(conversation, facts, score, gain)
 
-    def _constraint(self, conversation: Conversation) -> str:
+    def _constraint(self, conversation: Conversation, opened: Sequence[Parts]) -> str:
         if conversation.body_bytes > self.settings.fast_context * BYTES_PER_TOKEN:
             return "context:beyond_fast"
-        if not self.settings.fast_images and marks.has_image(conversation.messages):
+        if not self.settings.fast_images and marks.has_image(opened):
             return "images"
         return ""
 
-    def _ruling(self, conversation: Conversation, facts: Stage, system: str, ask: Ask) -> _Ruling | None:
+    def _ruling(self, conversation: Conversation, facts: Stage, ask: Ask) -> _Ruling | None:
+        system = marks.system_marks(conversation)
         if conversation.endpoint.removeprefix("/v1").lstrip("/") in _COMPLETIONS:
             return _Ruling("fast", "completion", 0.01)
         if marks.side_call(conversation, system, ask.text) or marks.words_a_change(ask.text):

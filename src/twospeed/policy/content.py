@@ -31,17 +31,32 @@ class Part(msgspec.Struct, gc=False):
     is_error: bool | None = None
 
 
+Parts = list[Part] | None
+"""Of one message: its parts; None where its content is no list of parts."""
+
 _PARTS = msgspec.json.Decoder(list[Part])
+_LIST = ord("[")
 
 
-def parts_of(content: msgspec.Raw) -> list[Part] | None:
+def open_all(messages: Sequence[Message]) -> list[Parts]:
+    """Return the parts of each message; None for those that are plain text."""
+    return [parts_of(m.content) for m in messages]
+
+
+def parts_of(content: msgspec.Raw) -> Parts:
     """Return the parts of a content list; None for a plain string, nothing, or a list of something else."""
-    if bytes(memoryview(content)[:1]) != b"[":
+    if not is_list(content):
         return None
     try:
         return _PARTS.decode(content)
     except msgspec.ValidationError:
         return None
+
+
+def is_list(raw: msgspec.Raw) -> bool:
+    """Say whether a JSON value is a list."""
+    view = memoryview(raw)
+    return len(view) > 0 and view[0] == _LIST
 
 
 def is_blank(content: msgspec.Raw) -> bool:
@@ -51,13 +66,22 @@ def is_blank(content: msgspec.Raw) -> bool:
 
 def texts_of(content: msgspec.Raw) -> list[str]:
     """Return the texts of a content, one for each text part, each as far as it is read."""
-    parts = parts_of(content)
+    return read_texts(pieces_of(content, parts_of(content)))
+
+
+def pieces_of(content: msgspec.Raw, parts: Parts) -> list[msgspec.Raw]:
+    """Return what is read of a content, still as JSON: the string it is, or the texts of its first and last parts."""
     if parts is None:
-        text = string_of(content)
-        return [text] if text else []
+        return [content] if bytes(memoryview(content)[:1]) == b'"' else []
     texts = [p.text for p in parts if p.type in ("text", "input_text", "")]
-    share = max(1, min(len(texts), MAX_TEXTS))
-    return [string_of(raw, WHOLE_BYTES // share, EDGE_BYTES // share) for raw in _ends(texts)]
+    half = MAX_TEXTS // 2
+    return texts if len(texts) <= MAX_TEXTS else [*texts[:half], *texts[-half:]]
+
+
+def read_texts(pieces: Sequence[msgspec.Raw]) -> list[str]:
+    """Decode pieces of one content, the fewer the more of each."""
+    share = max(1, len(pieces))
+    return [string_of(raw, WHOLE_BYTES // share, EDGE_BYTES // share) for raw in pieces]
 
 
 def system_of(conversation: Conversation) -> msgspec.Raw:
@@ -66,11 +90,6 @@ def system_of(conversation: Conversation) -> msgspec.Raw:
         return conversation.system
     first = next((m for m in conversation.messages[:2] if m.role in ("system", "developer")), None)
     return first.content if first is not None else NULL
-
-
-def said_by_user(messages: Sequence[Message]) -> list[Message]:
-    """Return the messages of the user, tool results that came as user messages included."""
-    return [m for m in messages if m.role == "user"]
 
 
 def string_of(raw: msgspec.Raw, whole: int = WHOLE_BYTES, edge: int = EDGE_BYTES) -> str:
@@ -133,8 +152,3 @@ def _decoded(piece: bytes) -> str:
         return _STRING.decode(b'"%b"' % piece)
     except msgspec.DecodeError:  # no blank where one was needed: read it as it stands
         return piece.decode("utf-8", "ignore")
-
-
-def _ends(texts: list[msgspec.Raw]) -> list[msgspec.Raw]:
-    half = MAX_TEXTS // 2
-    return texts if len(texts) <= MAX_TEXTS else [*texts[:half], *texts[-half:]]

@@ -5,12 +5,14 @@ of client tags, so that a client nobody has seen is read the same way.
 """
 
 import re
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 import msgspec
 
-from twospeed.policy.content import said_by_user, system_of, texts_of
+from twospeed.policy.content import Parts, open_all, pieces_of, read_texts, system_of, texts_of
 from twospeed.policy.division import WORD, Division, divide
-from twospeed.types import Conversation, Message
+from twospeed.types import Conversation
 
 TEXT_CHARS = 3_000  # of the instruction: head and tail
 CODE_CHARS = 2_000  # of the code it is about
@@ -22,8 +24,9 @@ SELF_CONTAINED = 480  # characters; a longer instruction is not about code that 
 MAX_NESTING = 4  # of tags in tags
 LEAST_SENTENCES = 0.1  # of a tagged block that may be what is asked
 
-_POINTS = re.compile(r"\b(?:th(?:is|ese)|following|above|below|here|selected|selection|snippet)\b", re.IGNORECASE)
-_NAMED = re.compile(r"[^\W\d]\w*(?=\()|(?<=`)[^\W\d]\w*")
+_POINTS = re.compile(r"\b(?:th(?:is|ese)|following|above|below|here|selected|selection|snippet)\b")
+_POINTERS = ("this", "these", "following", "above", "below", "here", "select", "snippet")
+_NAMED = re.compile(r"\b\d*([^\W\d]\w*+)(?=\()|(?<=`)([^\W\d]\w*)")
 _ORDERS = re.compile(r"\b(?:MUST|NEVER|ALWAYS|IMPORTANT|CRITICAL|DO NOT|SHOULD|CANNOT|NOTE)\b")
 
 
@@ -31,43 +34,23 @@ class Ask(msgspec.Struct, frozen=True):
     """What one request asks.
 
     `text`: the instruction, prose, at most TEXT_CHARS. `code`: the code it is about, at most CODE_CHARS; context
-    files are not in it. `context_chars`: what was set aside in the asking message, as far as it was read.
+    files are not in it.
     """
 
     text: str
     code: str
-    context_chars: int = 0
 
 
-def separate(conversation: Conversation) -> Ask:
-    """Return the instruction of a request and the code it is about.
+_NOTHING = Ask("", "")
 
-    Completion endpoints ask nothing in words: `text` is empty, `code` is what stands around the cursor.
+
+def read_ask(pieces: Sequence[msgspec.Raw]) -> Ask:
+    """Return what one message asks.
+
+    Args:
+        pieces: Of its content, as `content.pieces_of` picks them; nothing else is looked at.
     """
-    if conversation.prompt or conversation.suffix:
-        return Ask("", conversation.prompt[-CODE_CHARS:] + conversation.suffix[: CODE_CHARS // 4])
-    found = Ask("", "")
-    for message in reversed(said_by_user(conversation.messages)[-LOOK_BACK:]):
-        ask = _ask_of(message)
-        if found.text or found.code:
-            ask = Ask(f"{found.text}\n{ask.text}".strip()[:TEXT_CHARS], found.code or ask.code, found.context_chars)
-        if _letters(ask.text) >= SHORT_ASK:
-            return ask
-        found = ask
-    return _told_by_system(conversation, found)
-
-
-def _told_by_system(conversation: Conversation, ask: Ask) -> Ask:
-    """Where the user message only brings material, the system text says what to do with it."""
-    if not ask.code or _letters(ask.text) > WORDLESS:
-        return ask
-    texts = texts_of(system_of(conversation))
-    prose = "\n".join(p for text in texts[:2] for p in divide(text[:SYSTEM_CHARS]).prose)
-    return Ask(f"{prose}\n{ask.text}".strip(), ask.code, ask.context_chars)
-
-
-def _ask_of(message: Message) -> Ask:
-    texts = texts_of(message.content)
+    texts = read_texts(pieces)
     split = [divide(text) for text in texts]
     if len(split) > 1 and any(s.said for s in split):
         split = [s for s in split if s.said]  # parts that are one tag from end to end came along with the others
@@ -79,8 +62,55 @@ def _ask_of(message: Message) -> Ask:
     if not code:
         code = "\n".join(c for s in split for c in s.brought)
         code = code if len(text) <= SELF_CONTAINED and _points_at(text, code) else ""
-    kept = len(text) + len(code)
-    return Ask(text, _ends_of(code, CODE_CHARS), max(0, sum(map(len, texts)) - kept))
+    return Ask(text, _ends_of(code, CODE_CHARS))
+
+
+def separate(
+    conversation: Conversation,
+    opened: Sequence[Parts] | None = None,
+    read: Callable[[Sequence[msgspec.Raw]], Ask] = read_ask,
+) -> Ask:
+    """Return the instruction of a request and the code it is about.
+
+    Completion endpoints ask nothing in words: `text` is empty, `code` is what stands around the cursor.
+
+    Args:
+        opened: The parts of each message, where they are known already.
+        read: `read_ask`, or something that remembers what it said.
+    """
+    if conversation.prompt or conversation.suffix:
+        return Ask("", conversation.prompt[-CODE_CHARS:] + conversation.suffix[: CODE_CHARS // 4])
+    found = _NOTHING
+    for pieces in _said(conversation, opened):
+        ask = read(pieces) if pieces else _NOTHING
+        if found.text or found.code:
+            ask = Ask(f"{found.text}\n{ask.text}".strip()[:TEXT_CHARS], found.code or ask.code)
+        if _letters(ask.text) >= SHORT_ASK:
+            return ask
+        found = ask
+    return _told_by_system(conversation, found)
+
+
+def _said(conversation: Conversation, opened: Sequence[Parts] | None) -> Iterator[list[msgspec.Raw]]:
+    """Go through the newest messages of the user, newest first; one that only brings tool results has no pieces."""
+    messages = conversation.messages
+    opened = open_all(messages) if opened is None else opened
+    looked_at = 0
+    for message, parts in zip(reversed(messages), reversed(opened), strict=True):
+        if message.role == "user":
+            yield pieces_of(message.content, parts)
+            looked_at += 1
+            if looked_at == LOOK_BACK:
+                break
+
+
+def _told_by_system(conversation: Conversation, ask: Ask) -> Ask:
+    """Where the user message only brings material, the system text says what to do with it."""
+    if not ask.code or _letters(ask.text) > WORDLESS:
+        return ask
+    texts = texts_of(system_of(conversation))
+    prose = "\n".join(p for text in texts[:2] for p in divide(text[:SYSTEM_CHARS]).prose)
+    return Ask(f"{prose}\n{ask.text}".strip(), ask.code)
 
 
 def _inside(blocks: list[str]) -> list[Division]:
@@ -113,9 +143,14 @@ def _sentence_share(text: str) -> float:
 
 def _points_at(text: str, code: str) -> bool:
     """Say whether an instruction speaks of code that stood before it: by a pointing word, or a name found there."""
-    if _POINTS.search(text[:160]) or _POINTS.search(text[160:][-120:]):
+    if _points(text[:160].lower()) or _points(text[160:][-120:].lower()):
         return True
-    return any(name in code for name in _NAMED.findall(text[:240])[:4])
+    names = islice(_NAMED.finditer(text[:240]), 4) if "(" in text or "`" in text else ()
+    return any(name[name.lastindex or 0] in code for name in names)
+
+
+def _points(text: str) -> bool:
+    return any(word in text for word in _POINTERS) and _POINTS.search(text) is not None
 
 
 def _ends_of(text: str, limit: int) -> str:

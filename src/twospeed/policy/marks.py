@@ -1,23 +1,26 @@
 """Marks on a request that speak without its wording being weighed: images, side calls, plan mode, sub-agents.
 
 Each is a yes or no; `classify` says what follows. Texts are looked at in their ends only, and patterns run only where
-a plain search has found their key word.
+a plain search has found their key word. What the ends of a system text or message say is remembered, since sessions
+send the same ones again.
 """
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
-from twospeed.policy.content import is_blank, parts_of, system_of
-from twospeed.types import Conversation, Message
+from twospeed.policy.content import Part, Parts, parts_of, system_of
+from twospeed.types import Conversation
 
 SIDE_BYTES = 16_384  # a side call is small: titles are written from the opening of a conversation
 SIDE_TOKENS = 256  # and so is what it may answer
-SIDE_CHARS = 6_000  # and so is its system text
 SHORT_CHARS = 240  # instructions up to this length are about one small thing
 LOOK_BYTES = 2_048  # of a system text or message, head and tail, searched for marks
 OPENING_CHARS = 1_000  # of a system text, where it says what it is for
+REMEMBERED = 512  # ends of system texts, and of messages
 
 _IMAGE_TYPES = frozenset(("image", "image_url", "input_image"))
 _SIDE_WORDS = ("title", "headline", "summar", "commit message", "branch name", "file name", "filename", "session name")
@@ -44,36 +47,50 @@ _LOOKING = ("read", "view", "open", "list", "ls", "glob", "grep", "search", "fin
 _SUB_AGENT = re.compile(r"\bsub-?agents?\b|(?:search|explor\w+|research) (?:specialist|agent)")
 
 
-def has_image(messages: Sequence[Message]) -> bool:
-    """Say whether any message, or a tool result in it, carries an image."""
-    return any(_shows(m.content) for m in messages)
+def has_image(opened: Sequence[Parts]) -> bool:
+    """Say whether any message, or a tool result in it, carries an image.
+
+    Args:
+        opened: The parts of each message.
+    """
+    return any(_show(parts) for parts in opened if parts)
 
 
-def _shows(content: msgspec.Raw) -> bool:
-    parts = parts_of(content)
-    if not parts:
-        return False
-    return any(p.type in _IMAGE_TYPES or (p.type == "tool_result" and _shows(p.content)) for p in parts)
+def _show(parts: list[Part]) -> bool:
+    return any(p.type in _IMAGE_TYPES or (p.type == "tool_result" and _show(parts_of(p.content) or [])) for p in parts)
 
 
-def system_ends(conversation: Conversation) -> str:
-    """Return head and tail of the system text in lower case; JSON escapes but line breaks are left as sent."""
-    return _ends(system_of(conversation))
+class System(NamedTuple):
+    """What a system text says: write a title or summary; plan mode is on; this is a sub-agent that explores."""
+
+    names: bool
+    plans: bool
+    explores: bool
 
 
-def side_call(conversation: Conversation, system: str, text: str) -> bool:
+def system_marks(conversation: Conversation) -> System:
+    """Return what the ends of the system text say; all no where there is none."""
+    return _system_marks(_ends(system_of(conversation)))
+
+
+@lru_cache(REMEMBERED)
+def _system_marks(ends: bytes) -> System:
+    text = _readable(ends.lower())
+    opening = text[:OPENING_CHARS]
+    explores = ("agent" in opening or "specialist" in opening) and _SUB_AGENT.search(opening) is not None
+    return System(_names_itself(opening), _plans_now(text), explores)
+
+
+def side_call(conversation: Conversation, system: System, text: str) -> bool:
     """Say whether this is a call of the client for itself: a title, a summary, a commit message.
 
     Args:
-        system: Ends of the system text, lower case.
         text: The separated instruction.
     """
     if conversation.tools or conversation.body_bytes > SIDE_BYTES or len(conversation.messages) > 6:
         return False
     brief = conversation.wants_schema or 0 < (conversation.max_tokens or 0) <= SIDE_TOKENS
-    if brief or len(system) < SIDE_CHARS:
-        return _names_itself(system[:OPENING_CHARS]) or (bool(brief) and _names_itself(text[:300].lower()))
-    return False
+    return system.names or (brief and _names_itself(text[:300].lower()))
 
 
 def _names_itself(text: str) -> bool:
@@ -99,19 +116,20 @@ def words_a_change(text: str) -> bool:
     return any(word in said for word in _CHANGE_WORDS) and _CHANGE.search(said) is not None
 
 
-def plan_mode(conversation: Conversation, system: str) -> bool:
-    """Say whether the client has its plan mode switched on for this call.
-
-    Args:
-        system: Ends of the system text, lower case.
-    """
-    if _plans_now(system):
+def plan_mode(conversation: Conversation, system: System) -> bool:
+    """Say whether the client has its plan mode switched on for this call."""
+    if system.plans:
         return True
     for message in reversed(conversation.messages):
         if message.role == "user":
-            ends = _raw_ends(message.content).lower()
-            return b"plan" in ends and _plans_now(_readable(ends))
+            return _message_plans(_ends(message.content))
     return False
+
+
+@lru_cache(REMEMBERED)
+def _message_plans(ends: bytes) -> bool:
+    lowered = ends.lower()
+    return b"plan" in lowered and _plans_now(_readable(lowered))
 
 
 def _plans_now(text: str) -> bool:
@@ -125,15 +143,9 @@ def _plans_now(text: str) -> bool:
     return False
 
 
-def read_only_agent(tools: Sequence[str], system: str) -> bool:
-    """Say whether this is a sub-agent that may only look around.
-
-    Args:
-        system: Ends of the system text, lower case.
-    """
-    if len(tools) < 2 or ("agent" not in system and "specialist" not in system):
-        return False
-    return _SUB_AGENT.search(system[:OPENING_CHARS]) is not None and all(map(_only_looks, tools))
+def read_only_agent(tools: Sequence[str], system: System) -> bool:
+    """Say whether this is a sub-agent that may only look around."""
+    return system.explores and len(tools) >= 2 and all(map(_only_looks, tools))
 
 
 def _only_looks(tool: str) -> bool:
@@ -141,11 +153,7 @@ def _only_looks(tool: str) -> bool:
     return any(word in name for word in _LOOKING)
 
 
-def _ends(raw: msgspec.Raw) -> str:
-    return "" if is_blank(raw) else _readable(_raw_ends(raw).lower())
-
-
-def _raw_ends(raw: msgspec.Raw) -> bytes:
+def _ends(raw: msgspec.Raw) -> bytes:
     view = memoryview(raw)
     return bytes(view) if len(view) <= 2 * LOOK_BYTES else bytes(view[:LOOK_BYTES]) + b" " + bytes(view[-LOOK_BYTES:])
 

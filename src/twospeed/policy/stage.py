@@ -3,21 +3,24 @@
 Works on chat messages (`tool_calls`, role `tool`), on lists of parts (`tool_use`, `tool_result`) and on tool results
 that a client writes as plain user text. Only the last WINDOW messages are opened, each only at its ends, so a long
 run costs no more than a short one. The call is judged anew each time: a run that got back on its feet comes down.
+What a single call or result says is remembered, since each call of a run sends all but the newest of them again.
 """
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
 
-from twospeed.policy.content import Part, parts_of
+from twospeed.policy.content import Parts, is_list, open_all
 from twospeed.types import Conversation, Message
 
 WINDOW = 24  # messages opened, newest last
 RECENT = 3  # tool results in which a failure still counts
 EDGE_BYTES = 320  # of a result: head and tail looked at
 ARGUMENT_BYTES = 2_048  # of a tool call looked at
+REMEMBERED = 2_048  # calls and results, each
 
 Phase = Literal["none", "start", "exploring", "producing", "failing", "spinning", "finishing"]
 
@@ -33,7 +36,7 @@ _RUN = re.compile(
     rb"pytest|unittest|\btest|npm |cargo |go (?:test|build|run)|make\b|python|node |mvn|gradle|javac|gcc|tox"
 )
 _FAILED = re.compile(
-    rb"traceback \(most recent|(?:exit(?:ed)?|return)[ _-]?(?:code|status)?\W{1,12}(?:with )?(?:code )?[1-9]|\b\w*error:|\bfailed\b"
+    rb"traceback \(most recent|(?:exit(?:ed)?|return)[ _-]?(?:code|status)?\W{1,12}(?:with )?(?:code )?[1-9]|error:|failed\b(?<!\wfailed)"
     rb"|command not found|no such file|not found in|no match|did not match|panic(?:ked)?[: ]|assertion|syntax ?error|is_error.{0,3}true|fatal:",
 )
 
@@ -72,6 +75,9 @@ class Stage(msgspec.Struct, frozen=True):
         return "exploring" if self.steps + self.reads > 1 else "start"
 
 
+_NOWHERE = Stage()
+
+
 class _Call(msgspec.Struct, gc=False):
     name: str = ""
     arguments: msgspec.Raw = msgspec.Raw(b"")
@@ -84,34 +90,34 @@ class _ToolCall(msgspec.Struct, gc=False):
 _CALLS = msgspec.json.Decoder(list[_ToolCall])
 
 
-def stage(conversation: Conversation) -> Stage:
-    """Read the stage of the run this request belongs to; all zero when no tool was ever called."""
+def stage(conversation: Conversation, opened: Sequence[Parts] | None = None) -> Stage:
+    """Read the stage of the run this request belongs to; all zero when no tool was ever called.
+
+    Args:
+        opened: The parts of each message, where they are known already.
+    """
     messages = conversation.messages
     if len(messages) < 2 or not _has_run(messages):
-        return Stage()
+        return _NOWHERE
+    opened = open_all(messages) if opened is None else opened
     tally = _Tally()
-    for message in messages[-WINDOW:]:
-        tally.add(message)
-    return tally.stage(_since(messages))
+    for message, parts in zip(messages[-WINDOW:], opened[-WINDOW:], strict=True):
+        tally.add(message, parts)
+    return tally.stage(_since(messages, opened))
 
 
 def _has_run(messages: Sequence[Message]) -> bool:
     return any(m.role == "assistant" or m.role == "tool" for m in messages)
 
 
-def _since(messages: Sequence[Message]) -> int:
+def _since(messages: Sequence[Message], opened: Sequence[Parts]) -> int:
     count = 0
-    for message in reversed(messages):
+    for message, parts in zip(reversed(messages), reversed(opened), strict=True):
         if message.role == "assistant":
             count += 1
-        elif message.role == "user" and not _only_results(message):
+        elif message.role == "user" and not (parts and all(p.type == "tool_result" for p in parts)):
             break
     return count
-
-
-def _only_results(message: Message) -> bool:
-    parts = parts_of(message.content)
-    return bool(parts) and all(p.type == "tool_result" for p in parts or ())
 
 
 class _Tally:
@@ -120,54 +126,48 @@ class _Tally:
     def __init__(self) -> None:
         self.counts = {"steps": 0, "reads": 0, "edits": 0, "runs": 0, "repeats": 0, "said": 0}
         self.failed: list[bool] = []
-        self.seen: dict[bytes, int] = {}
+        self.seen: set[tuple[str, bytes]] = set()
         self.reading = False
         self.waiting = False
 
-    def add(self, message: Message) -> None:
+    def add(self, message: Message, parts: Parts) -> None:
         if message.role == "assistant":
-            self._assistant(message)
+            self._assistant(message, parts)
             self.waiting = False
         elif message.role == "tool":
             self._result(message.content, False)
             self.waiting = True
         elif message.role == "user":
-            parts = parts_of(message.content) or ()
-            results = [p for p in parts if p.type == "tool_result"]
+            results = [p for p in parts or () if p.type == "tool_result"]
             for part in results:
                 self._result(part.content, bool(part.is_error))
             self.waiting = bool(results)
 
-    def _assistant(self, message: Message) -> None:
-        parts = parts_of(message.content)
-        calls = [(p.name or "", bytes(p.input)) for p in parts or () if p.type == "tool_use"]
-        if bytes(memoryview(message.tool_calls)[:1]) == b"[":
-            calls += _calls(message.tool_calls)
+    def _assistant(self, message: Message, parts: Parts) -> None:
+        calls = _calls_of(message.tool_calls)
+        if parts:
+            calls = [(p.name or "", _beginning(p.input)) for p in parts if p.type == "tool_use"] + calls
         silent = _silent(message, parts)
         self.reading = bool(calls)
-        for name, arguments in calls:
-            self._call(name, arguments[:ARGUMENT_BYTES], silent)
+        for call in calls:
+            self._call(call, silent)
 
-    def _call(self, name: str, arguments: bytes, silent: bool) -> None:
+    def _call(self, call: tuple[str, bytes], silent: bool) -> None:
         counts = self.counts
-        kind = _kind(name, arguments)
+        kind = _kind(*call)
         counts[kind] += 1
-        if not (silent and kind == "reads"):
+        if kind != "reads":
+            self.reading = False
+        if not silent:
+            counts["said"] += 1
+        if not silent or kind != "reads":
             counts["steps"] += 1
-        self.reading = self.reading and kind == "reads"
-        key = name.encode() + arguments
-        self.seen[key] = self.seen.get(key, 0) + 1
-        if self.seen[key] > 1:
+        if call in self.seen:
             counts["repeats"] += 1
-        counts["said"] += not silent
+        self.seen.add(call)
 
     def _result(self, content: msgspec.Raw, is_error: bool) -> None:
-        view = memoryview(content)
-        head, tail = bytes(view[:EDGE_BYTES]).lower(), bytes(view[-EDGE_BYTES:]).lower()
-        failed = is_error or (
-            not self.reading and bool(_FAILED.search(head) or (len(view) > EDGE_BYTES and _FAILED.search(tail)))
-        )
-        self.failed.append(failed)
+        self.failed.append(is_error or (not self.reading and _reports_failure(*_edges(content))))
 
     def stage(self, since: int) -> Stage:
         recent = self.failed[-RECENT:]
@@ -180,19 +180,38 @@ class _Tally:
         )
 
 
-def _silent(message: Message, parts: list[Part] | None) -> bool:
+def _silent(message: Message, parts: Parts) -> bool:
     if parts is None:
         return len(memoryview(message.content)) <= 4
     return not any(p.type == "text" and len(memoryview(p.text)) > 4 for p in parts)
 
 
-def _calls(raw: msgspec.Raw) -> list[tuple[str, bytes]]:
+def _calls_of(tool_calls: msgspec.Raw) -> list[tuple[str, bytes]]:
+    """Return name and beginning of the arguments of each call in a `tool_calls` list."""
+    if not is_list(tool_calls):
+        return []
     try:
-        return [(c.function.name, bytes(c.function.arguments)) for c in _CALLS.decode(raw)]
+        return [(c.function.name, _beginning(c.function.arguments)) for c in _CALLS.decode(tool_calls)]
     except msgspec.ValidationError:
         return []
 
 
+def _beginning(arguments: msgspec.Raw) -> bytes:
+    return bytes(memoryview(arguments)[:ARGUMENT_BYTES])
+
+
+def _edges(content: msgspec.Raw) -> tuple[bytes, bytes]:
+    """Return head and tail of a result; no tail where the head is all."""
+    view = memoryview(content)
+    return bytes(view[:EDGE_BYTES]), bytes(view[-EDGE_BYTES:]) if len(view) > EDGE_BYTES else b""
+
+
+@lru_cache(REMEMBERED)
+def _reports_failure(head: bytes, tail: bytes) -> bool:
+    return _FAILED.search(head.lower()) is not None or _FAILED.search(tail.lower()) is not None
+
+
+@lru_cache(REMEMBERED)
 def _kind(name: str, arguments: bytes) -> str:
     """Say what a call does: by the name of the tool, and for a shell by its command."""
     if _EDIT_NAME.search(name):
