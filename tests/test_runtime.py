@@ -66,3 +66,23 @@ def test_what_is_remembered_is_as_configured():
     assert remember(loaded).name == "memory"
     shared = read(b"stores: {redis: {url: 'redis://127.0.0.1:1'}}\n" + TEXT, "c.yaml", {"KEY": "k"})
     assert remember(shared).name == "redis"
+
+
+async def test_each_kind_sends_its_key_its_own_way():
+    """Anthropic's header and version, Azure's header and query; a translated request takes the quirks along."""
+    text = b"""
+providers:
+  an: {kind: anthropic, key: env:KEY, models: {m: {}}, quirks: {output_tokens: 9}}
+  az: {use: azure, base_url: "https://example.com/openai/v1", key: env:KEY, models: {m: {dialects: [embeddings]}, n: {}}}
+tiers: {fast: {models: [an/m]}, deep: {models: [az/n, az/m]}}
+"""
+    loaded = read(text, "c.yaml", {"KEY": "sk-real"})
+    runtime = Runtime(loaded, remember(loaded), [])
+    an, az = runtime.links["an/m@default"], runtime.links["az/n@default"]
+    assert dict(an.headers)[b"x-api-key"] == b"sk-real"
+    assert b"authorization" not in dict(an.headers)
+    assert an.defaults == ((b"anthropic-version", b"2023-06-01"),)
+    assert (an.dialects, an.quirks.output_tokens) == ({"anthropic_messages", "anthropic_count_tokens"}, 9)
+    assert (dict(az.headers)[b"api-key"], az.query) == (b"sk-real", "?api-version=preview")
+    assert runtime.links["az/m@default"].dialects == {"openai_embeddings"}
+    await runtime.close()
