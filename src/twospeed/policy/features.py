@@ -233,12 +233,14 @@ def sort_lines(text: bytes) -> tuple[bytes, bytes]:
         return text, b""
     lines = text.split(b"\n")
     symbols = [*map(sub, map(len, lines), map(len, bare.split(b"\n")))]
-    # A line without symbols is never code, and where no line is code nobody asks what the others look like.
-    code = [at for at, count in enumerate(symbols) if count and _look(lines[at], count) == _CODE]
+    # A line without symbols is never code; what else it is matters only close to code.
+    looks = [_look(line, count) if count else _UNCLEAR for line, count in zip(lines, symbols, strict=True)]
+    code = [at for at, look in enumerate(looks) if look == _CODE]
     if not code:
         return text, b""
-    looks = [*map(_look, lines, symbols)]
     if len(code) >= 3:
+        for at in range(max(0, code[0] - REACH), min(len(lines), code[-1] + 1 + REACH)):
+            looks[at] = looks[at] if symbols[at] else _look(lines[at], 0)
         _join(lines, looks, code[0], code[-1] + 1)
     moved = [line for line, look in zip(lines, looks, strict=True) if look == _CODE]
     kept = [line for line, look in zip(lines, looks, strict=True) if look != _CODE]

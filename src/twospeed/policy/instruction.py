@@ -150,7 +150,7 @@ def _points_at(text: str, code: str) -> bool:
 
 
 def _points(text: str) -> bool:
-    return any(word in text for word in _POINTERS) and _POINTS.search(text) is not None
+    return any(map(text.__contains__, _POINTERS)) and _POINTS.search(text) is not None
 
 
 def _ends_of(text: str, limit: int) -> str:

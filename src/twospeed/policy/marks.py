@@ -34,6 +34,7 @@ _CHANGE = re.compile(
 )
 _CHANGE_WORDS = ("commit mes", "branch nam", "release no", "changelog", "change log", "description", "title")
 _CURSOR_WORDS = ("cursor", "caret", "hole", "fim", "fill", "insert", "blank", "mask", "█")
+_CURSOR_OPENS = ("<", "[", "{{", "█")  # what such a mark begins with
 _CURSOR = re.compile(
     r"<\|?[a-z_]{0,12}(?:cursor|caret|hole|fim|fill|insert|blank|mask)[a-z_]{0,12}\|?>|\[(?:cursor|blank|mask|insert)\]"
     r"|\{\{\w{0,8}(?:cursor|fill)\w{0,8}\}\}|█"
@@ -94,18 +95,21 @@ def side_call(conversation: Conversation, system: System, text: str) -> bool:
 
 
 def _names_itself(text: str) -> bool:
-    return any(word in text for word in _SIDE_WORDS) and _SIDE.search(text) is not None
+    return any(map(text.__contains__, _SIDE_WORDS)) and _SIDE.search(text) is not None
 
 
 def fills_cursor(text: str, code: str) -> bool:
     """Say whether a short instruction points at a cursor or hole in code: an autocompletion sent as chat."""
     if not 0 < len(text) <= SHORT_CHARS:
         return False
-    return _has_cursor(text.lower()) or _has_cursor(code.lower())
+    return _has_cursor(text) or _has_cursor(code)
 
 
 def _has_cursor(text: str) -> bool:
-    return any(word in text for word in _CURSOR_WORDS) and _CURSOR.search(text) is not None
+    if not any(map(text.__contains__, _CURSOR_OPENS)):
+        return False
+    lowered = text.lower()
+    return any(map(lowered.__contains__, _CURSOR_WORDS)) and _CURSOR.search(lowered) is not None
 
 
 def words_a_change(text: str) -> bool:
@@ -113,7 +117,7 @@ def words_a_change(text: str) -> bool:
     if len(text) > SHORT_CHARS:
         return False
     said = text.lower()
-    return any(word in said for word in _CHANGE_WORDS) and _CHANGE.search(said) is not None
+    return any(map(said.__contains__, _CHANGE_WORDS)) and _CHANGE.search(said) is not None
 
 
 def plan_mode(conversation: Conversation, system: System) -> bool:
