@@ -104,3 +104,12 @@ def test_the_schema_says_how_a_value_is_written(kind):
     """Editors offer examples that are accepted."""
     schema = TypeAdapter(kind).json_schema()
     assert all(TypeAdapter(kind).validate_python(example) > 0 for example in schema["examples"])
+
+
+@pytest.mark.parametrize("value", ["1%", 0.01, "101pp", "pp", "-1pp", None])
+def test_a_difference_of_shares_is_written_in_points(value):
+    """One point more than 0.5% is 1.5%; "1% more" would be two things."""
+    assert units.points("0.5pp") == 0.005
+    assert units.written_points(0.005) == "0.5pp"
+    with pytest.raises(ValueError, match="pp"):
+        units.points(value)

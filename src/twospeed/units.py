@@ -1,4 +1,4 @@
-"""Values that carry their unit, as operators write them: `800ms`, `2M`, `32MB`, `5%`.
+"""Values that carry their unit, as operators write them: `800ms`, `2M`, `32MB`, `5%`, `0.5pp`.
 
 Each kind is a parser (text or plain number -> number) and an annotated type for settings. Numbers without a unit
 are refused where a wrong guess would hurt (durations); counts may be plain.
@@ -74,6 +74,18 @@ def fraction(value: Any) -> float:
     return float(share)
 
 
+def points(value: Any) -> float:
+    """Parse a difference of shares into 0..1, written in percentage points.
+
+    >>> points("1pp"), points("0.5pp")
+    (0.01, 0.005)
+    """
+    difference = _split(value, {"pp": 0.01}, "a difference in percentage points such as 1pp or 0.5pp")
+    if difference > 1.0:
+        raise ValueError(f"expected at most 100pp, got {_said(value)}")
+    return difference
+
+
 def _whole(number: float, value: Any) -> int:
     if number != int(number):
         raise ValueError(f"expected a whole number, got {_said(value)}")
@@ -107,6 +119,15 @@ def written_share(share: float) -> str:
     return f"{share * 100:.10g}%"
 
 
+def written_points(difference: float) -> str:
+    """Write a difference of shares as an operator would.
+
+    >>> written_points(0.01), written_points(0.005)
+    ('1pp', '0.5pp')
+    """
+    return f"{difference * 100:.10g}pp"
+
+
 def _written(number: float, units: dict[str, Any]) -> str:
     """Take the largest unit of which there is a whole number, else the smallest."""
     for unit, worth in sorted(units.items(), key=lambda unit: -unit[1]):
@@ -128,6 +149,7 @@ _A_DURATION = r"^\d{1,15}(\.\d{1,15})? *(ms|s|m|h|d)$"
 _ZERO = {"const": 0}
 _A_COUNT = r"^\d{1,15}(\.\d{1,15})? *[kMG]?$"
 _A_SIZE = r"^\d{1,15}(\.\d{1,15})? *(B|KB|MB|GB|KiB|MiB|GiB)$"
+_POINTS = r"^\d{1,15}(\.\d{1,15})? *pp$"
 _A_SHARE = r"^\d{1,15}(\.\d{1,15})? *%$"
 
 Duration = Annotated[float, BeforeValidator(duration), _text("duration", _A_DURATION, "800ms", "30s", plain=_ZERO)]
@@ -149,3 +171,4 @@ Fraction = Annotated[
     BeforeValidator(fraction),
     _text("share", _A_SHARE, "5%", 0.05, plain={"type": "number", "minimum": 0, "maximum": 1}),
 ]
+Points = Annotated[float, BeforeValidator(points), _text("points", _POINTS, "1pp", "0.5pp")]
