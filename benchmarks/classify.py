@@ -118,11 +118,12 @@ NO_BODY = Conversation("")
 def cases(size: int) -> dict[str, Body]:
     """Return the kinds of body of one size."""
     same_chat, same_agent = conversation(chat(size)), conversation(agent(size))
+    own = size + 100  # where its numbers begin: no two kinds of body ask the same
     return {
-        "chat new": lambda number: conversation(chat(size, number + 100)),
+        "chat new": lambda number: conversation(chat(size, own + number)),
         "chat again": lambda _: same_chat,
-        "agent new": lambda number: conversation(agent(size, number + 100)),
-        "agent next": lambda number: conversation(agent(size, since=number + 100)),
+        "agent new": lambda number: conversation(agent(size, 10 * own + number)),
+        "agent next": lambda number: conversation(agent(size, since=own + number)),
         "agent again": lambda _: same_agent,
     }
 
