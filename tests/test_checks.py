@@ -156,3 +156,24 @@ def _comes_back(name, models):
             seen.add(target)
             waiting += models.get(target, [])
     return name in seen
+
+
+ROLLOUT = {"id": "r", "target": {"alias": "coder", "stable": "sim/quick", "candidate": "sim/slow"}}
+
+
+def test_a_rollout_is_between_two_versions_that_are_served():
+    """Its alias is a name or a tier, both versions are backends, ids are unique; a second one for an alias waits."""
+    models = {"coder": ["sim/quick"]}
+    assert found(models=models, rollouts=[ROLLOUT]) == {}
+    tier = {**ROLLOUT, "target": {**ROLLOUT["target"], "alias": "fast"}}
+    assert found(models=models, rollouts=[tier]) == {}
+    twice = found(models=models, rollouts=[ROLLOUT, ROLLOUT])
+    assert list(twice) == [("rollouts", 1, "id"), ("rollouts", 1, "target", "alias")]
+
+
+@pytest.mark.parametrize(
+    "rollouts", [5, [5], [{}], [{"id": 5, "target": 5}], [{"target": {"alias": [], "stable": {}}}]]
+)
+def test_rollouts_of_a_wrong_shape_are_left_to_their_settings(rollouts):
+    """The checks between sections say nothing about them and do not fail."""
+    assert found(rollouts=rollouts) == {}

@@ -92,6 +92,7 @@ def check(value: Mapping[str, Any], names: Names) -> Iterator[Finding]:
     yield from _models(names)
     yield from _cycles(names)
     yield from _unreached(names)
+    yield from _rollouts(value, names)
     for tier in TIERS:
         settings = _block(_block(value, "tiers"), tier)
         yield from _tier(("tiers", tier), settings, names)
@@ -251,6 +252,39 @@ def _covers(first: str, second: str) -> bool:
         return first == "*"
     samples = (second.replace("?", "\x00").replace("*", filler) for filler in ("", "\x00\x01\x02"))
     return all(fnmatchcase(sample, first) for sample in samples)
+
+
+def _rollouts(value: Mapping[str, Any], names: Names) -> Iterator[Finding]:
+    first: dict[str, int] = {}
+    targets: dict[str, int] = {}
+    for place, rollout in enumerate(_list(value, "rollouts")):
+        path, target = ("rollouts", place), _block(rollout, "target")
+        name, alias = rollout.get("id") if isinstance(rollout, dict) else None, target.get("alias")
+        if isinstance(name, str) and first.setdefault(name, place) != place:
+            yield Finding((*path, "id"), f"the id '{name}' is taken by rollouts[{first[name]}]")
+        if isinstance(alias, str) and targets.setdefault(alias, place) != place:
+            message = f"'{alias}' is also the target of rollouts[{targets[alias]}]: one of them at a time"
+            yield Finding((*path, "target", "alias"), message, severity="warning")
+        yield from _rollout_target((*path, "target"), target, names)
+        callers = _texts([key.get("name") for key in _list(value, "keys") if isinstance(key, dict)])
+        for entry, key in enumerate(_list(_block(rollout, "scope"), "keys")):
+            if isinstance(key, str) and key not in callers:
+                message = f"no caller's key is named '{key}'{_meant(nearest(key, callers))}"
+                yield Finding((*path, "scope", "keys", entry), message)
+
+
+def _rollout_target(path: Path, target: Mapping[str, Any], names: Names) -> Iterator[Finding]:
+    """The alias is a tier or a name of `models` that leads to the stable version; providers have both versions."""
+    alias, stable, candidate = (next(iter(_texts(target.get(key))), "") for key in ("alias", "stable", "candidate"))
+    if alias and alias not in names.aliases and alias not in TIERS:
+        meant = _meant(nearest(alias, (*names.aliases, *TIERS)))
+        yield Finding((*path, "alias"), f"'{alias}' is neither a name of `models` nor a tier{meant}")
+    for key, version in (("stable", stable), ("candidate", candidate)):
+        if version and version not in names.backends and version.partition("/")[0] not in names.vague:
+            yield Finding((*path, key), f"must be provider/model: {_unknown(version, names, ())}")
+    if alias in names.aliases and stable in names.backends and stable not in names.flat(alias):
+        message = f"'{alias}' does not lead to '{stable}' now, so the rollout begins by moving every session"
+        yield Finding((*path, "stable"), message, severity="warning")
 
 
 def _tier(path: Path, settings: Mapping[str, Any], names: Names) -> Iterator[Finding]:

@@ -25,6 +25,7 @@ from twospeed.policy.listen import Admin, Listen
 from twospeed.policy.plan import Tiers
 from twospeed.policy.proxying import Ways, way
 from twospeed.policy.reloading import Reload
+from twospeed.policy.rollout import Rollout
 from twospeed.problems import ConfigError, Path, Problem, ordered
 from twospeed.stores import SCHEMES, RedisStore
 from twospeed.telemetry import Collector, Push, Signal, Telemetry, Traces, collector
@@ -86,6 +87,8 @@ class Config(Settings):
     """How `model: auto` chooses a tier."""
     breaker: Breaker = Breaker()
     """When a backend that keeps failing is left alone, and for how long."""
+    rollouts: list[Rollout] = []
+    """New model versions on their way in, each watched and taken back when it is worse."""
     stores: Stores = Stores()
     """Where limits, breakers and sessions are kept."""
     reload: Reload = Reload()

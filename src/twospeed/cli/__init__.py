@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     _simulate(commands)
     _validate(commands)
     _explain(commands)
+    _rollout(commands)
     _bench(commands)
     command(
         commands, "classify", "check", "classify", "read requests as JSON lines, print a verdict for each"
@@ -111,6 +112,36 @@ def _bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     option("--seed", metavar="N", type=int, default=1, help="the same seed sends the same; default: 1")
     option("--max-errors", metavar="N", type=int, default=0, help="failed requests to put up with; default: 0")
     option("--json", action="store_true", help="for machines")
+
+
+def _rollout(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "new model versions, step by step"
+    actions = commands.add_parser("rollout", help=text, description=text.capitalize() + ".").add_subparsers(
+        required=True, metavar="ACTION"
+    )
+    lint = command(actions, "lint", "rollout", "lint", "say what is wrong with the rollouts of a config file")
+    lint.add_argument("file", metavar="F")
+    plan = command(actions, "plan", "rollout", "plan", "say how many requests and hours a regression takes to be found")
+    plan.add_argument("--rate", metavar="R/s", type=_rate, default=1.0, help="requests of both versions; default: 1/s")
+    replay = command(actions, "replay", "rollout", "replay", "judge recorded observations, print each decision")
+    replay.add_argument("--observations", metavar="FILE", required=True, help="JSON lines; - reads standard input")
+    replay.add_argument(
+        "--share", metavar="P", type=share, help="of sessions that met the candidate; default: the steps"
+    )
+    for action in (plan, replay):
+        action.add_argument("--config", metavar="F", required=True, help="the config file")
+        action.add_argument("--rollout", metavar="ID", help="which one; not needed where there is only one")
+
+
+def _rate(text: str) -> float:
+    amount, _, unit = text.partition("/")
+    try:
+        rate = float(amount) / {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}[unit]
+    except (ValueError, KeyError):
+        rate = 0.0
+    if not 0.0 < rate < 1e6:
+        raise argparse.ArgumentTypeError(f"expected requests a second such as 1/s, 0.2/s or 30/m, not {text!r}")
+    return rate
 
 
 def _workers(text: str) -> int:

@@ -114,9 +114,9 @@ class OnFail(Settings):
     @model_validator(mode="before")
     @classmethod
     def _there(cls, value: Any) -> Any:
-        for name in value if isinstance(value, dict) else ():
-            if name in LATER_ON_FAIL:
-                raise ValueError(LATER_ON_FAIL[name])
+        later = [LATER_ON_FAIL[name] for name in (value if isinstance(value, dict) else ()) if name in LATER_ON_FAIL]
+        if later:
+            raise ValueError("; ".join(later))
         return value
 
 
