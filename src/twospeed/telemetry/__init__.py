@@ -13,7 +13,7 @@ HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 
 
 class Log(Settings):
-    """`telemetry.log`: the request log on standard output, one line per finished request."""
+    """`telemetry.log`: the request log on standard error, one line per finished request."""
 
     format: Literal["text", "json", "off"] = "text"
     """text for people, json for machines, off for none. Prompts and answers are in neither."""
