@@ -237,5 +237,5 @@ class Client:
 async def until(condition: Callable[[], object]) -> None:
     """Wait for something that the server does on its own."""
     async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - nobody tells a client what a server does
+        while not condition():
             await asyncio.sleep(0.001)

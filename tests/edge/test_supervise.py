@@ -22,6 +22,7 @@ from twospeed.edge.supervise import Supervisor
 CONFIG = """
 listen: {port: 0, workers: 2}
 admin: {port: 0, key: env:ADMIN}
+reload: {watch: false}
 providers:
   one: {kind: simulated, models: {m: {}}, limits: {m: {rpm: 40}},
         simulate: {first_token: {median: 1ms}, tokens_per_second: 40, output_tokens: {median: 20}}}

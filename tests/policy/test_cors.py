@@ -29,9 +29,12 @@ def test_origins_are_compared_whole(origin: bytes):
 
 def test_preflight_repeats_only_names():
     """The headers asked for are allowed, unless they are no names at all."""
-    assert dict(preflight({b"access-control-request-headers": b"authorization, content-type"}))[
-        b"access-control-allow-headers"
-    ] == b"authorization, content-type"
+    assert (
+        dict(preflight({b"access-control-request-headers": b"authorization, content-type"}))[
+            b"access-control-allow-headers"
+        ]
+        == b"authorization, content-type"
+    )
     assert b"access-control-allow-headers" not in dict(preflight({b"access-control-request-headers": b"a\tb: c"}))
 
 

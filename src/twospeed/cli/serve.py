@@ -112,6 +112,7 @@ def _watched(loaded: Loaded, in_force: Callable[[], bytes], reload: Reload) -> A
 def _work(options: argparse.Namespace) -> int:
     """Be one of several processes."""
     from twospeed.edge.crew import Crew
+    from twospeed.edge.reloads import LIVE
     from twospeed.edge.serve import Server
     from twospeed.edge.worker import Worker
 
@@ -124,8 +125,9 @@ def _work(options: argparse.Namespace) -> int:
     async def run() -> bool:
         first, loaded = load_text(crew.first()), load_text(crew.text())
         # What only a start reads is as it was when all the others started.
-        kept = {"listen": first.config.listen, "stores": first.config.stores}
-        loaded = replace(loaded, config=loaded.config.model_copy(update=kept), redis_url=first.redis_url)
+        live = {name: getattr(loaded.config.listen, name) for name in LIVE}
+        same = {"listen": first.config.listen.model_copy(update=live), "stores": first.config.stores}
+        loaded = replace(loaded, config=loaded.config.model_copy(update=same), redis_url=first.redis_url)
         server = Server(lambda: loaded, loaded, options.log, crew.host(options.worker, options.workers))
         await Worker(server, load_text, crew.scatter).run(socket.socket(fileno=options.channel))
         return True

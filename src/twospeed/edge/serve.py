@@ -107,10 +107,17 @@ class Server:
         new = self.api.runtime = Runtime(loaded, self._memory, self.sinks, old)
         self._retiring = asyncio.create_task(self._retire(self._retiring, old, new))
         self._memory.health.settings = loaded.config.breaker
+        self._renew(loaded)
+        self.reporting.reloaded(loaded)
+
+    def _renew(self, loaded: Loaded) -> None:
+        """Show clients that come from now on the certificate there is now."""
         tls = loaded.config.listen.tls
         if self._tls is not None and tls is not None:
-            certificates.renew(self._tls, tls, Path(loaded.path).parent)
-        self.reporting.reloaded(loaded)
+            try:
+                certificates.renew(self._tls, tls, Path(loaded.path).parent)
+            except certificates.Unusable as error:  # was good when the file was checked, a moment ago
+                log.error("listen.tls.%s: %s: the certificate before stays in use", error.key, error)
 
     async def drain(self) -> None:
         """Stop accepting, let what runs finish, cut what is left at the deadline."""

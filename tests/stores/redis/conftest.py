@@ -64,5 +64,5 @@ async def opened() -> AsyncIterator[Open]:
 async def until(happened: Callable[[], object]) -> None:
     """Wait until something is so; hangs are cut after a long while."""
     async with asyncio.timeout(20):
-        while not happened():  # noqa: ASYNC110 - nothing tells us when another process has got there
+        while not happened():
             await asyncio.sleep(0.005)

@@ -17,7 +17,7 @@ import numpy as np
 from twospeed.policy.judge.observation import Floats
 from twospeed.policy.judge.sums import Since, per_start
 
-STEPS = ((0.65, 0.75), (2.0, 0.25))  # d in units of log(target/tolerance), with its weight
+STEPS = ((0.65, 0.88), (2.0, 0.12))  # d in units of log(target/tolerance), with its weight
 WITNESS = 3.0  # nats: the most that one session may add, so that no two alone decide
 BELIEF = 10.0  # calls' worth of belief that half of the variance lies within sessions
 SPREADS = 2.5  # standard deviations beyond what is looked for at which a session's mean is cut

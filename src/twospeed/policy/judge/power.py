@@ -11,7 +11,7 @@ from twospeed.policy.criteria import Criterion
 from twospeed.policy.judge import location, rate
 from twospeed.policy.judge.starts import FIRST
 
-PART, TAIL_PART = 0.8, 0.1  # weights within a criterion with a tail: its location, each of its two tails
+PART, TAIL_PART = 0.84, 0.08  # weights within a criterion with a tail: its location, each of its two tails
 
 
 def of_location(information: float, criterion: Criterion, line: float) -> float:

@@ -1,0 +1,168 @@
+"""Measure the judge of rollouts on made-up traffic: false rollbacks, and how soon regressions are found.
+
+    python benchmarks/judge.py [--seeds N] [SCENARIO ...]
+
+Prints one row per scenario: rollbacks, with the 95% upper bound where there should be none, and the candidate requests
+between the onset of the regression and the rollback. Without names every scenario is run, which takes hours on one core.
+"""
+
+import argparse
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from canaries import Canary, Stream, stream
+from twospeed.policy.criteria import Criterion
+from twospeed.policy.judge import Observation
+from twospeed.policy.judge.course import Action, Course, Decision
+from twospeed.policy.judge.paired import Paired
+from twospeed.policy.rollout import Rollout, Target
+
+HOUR = 3600.0
+PLAIN = Canary()
+GOOD = {  # nothing beyond what the guards accept: no rollback is right
+    "same": PLAIN,
+    "x1.1": replace(PLAIN, slower=1.1),
+    "x1.25": replace(PLAIN, slower=1.25),
+    "same, sessions t3": replace(PLAIN, session_tail="t3"),
+    "same, sessions skewed": replace(PLAIN, session_tail="skewed"),
+    "same, errors clustered": replace(PLAIN, base_errors=0.01, clustered=True),
+    "same, prompts larger": replace(PLAIN, skew=0.5),
+    "same, 12 incidents": replace(PLAIN, incidents=12.0),
+    "same, strong waves": replace(PLAIN, waves=0.8),
+    "same, long sessions": replace(PLAIN, calls=(20, 200)),
+    "same, 0.2/s": replace(PLAIN, rate=0.2),
+    "same, 10/s": replace(PLAIN, rate=10.0, hours=8.0),
+    "same, half": replace(PLAIN, share=0.5),
+    "same, 5 to 25 to 50%": replace(PLAIN, ramp=((6 * HOUR, 0.25), (12 * HOUR, 0.5))),
+}
+BAD = {
+    "x2": replace(PLAIN, slower=2.0),
+    "x4": replace(PLAIN, slower=4.0),
+    "errors 4.5%": replace(PLAIN, errors=0.045),
+    "tail: 3% x6": replace(PLAIN, tail=0.03, tail_factor=6.0),
+    "x2 from 1 h": replace(PLAIN, slower=2.0, onset=HOUR),
+    "x2 from 6 h": replace(PLAIN, slower=2.0, onset=6 * HOUR),
+    "x2 from 12 h": replace(PLAIN, slower=2.0, onset=12 * HOUR),
+    "errors from 6 h": replace(PLAIN, errors=0.045, onset=6 * HOUR),
+    "x2, 0.2/s": replace(PLAIN, slower=2.0, rate=0.2),
+    "x2, 10/s": replace(PLAIN, slower=2.0, rate=10.0, hours=4.0),
+    "x2, half": replace(PLAIN, slower=2.0, share=0.5),
+    "x2, spread 0.3": replace(PLAIN, slower=2.0, spread=0.3),
+    "x2, spread 0.8": replace(PLAIN, slower=2.0, spread=0.8),
+    "x2, latency alone": replace(PLAIN, slower=2.0),
+    "everything fails": replace(PLAIN, errors=1.0),
+}
+ALONE = [Criterion(metric="latency_p99"), Criterion(metric="error_rate")]
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("names", nargs="*", metavar="SCENARIO")
+    arguments.add_argument("--seeds", type=int, default=100)
+    arguments.add_argument("--first", type=int, default=1_000)
+    options = arguments.parse_args()
+    for name in options.names or [*GOOD, *BAD, "pairs"]:
+        begun = time.perf_counter()
+        seeds = range(options.first, options.first + options.seeds)
+        rows = pairs(seeds) if name == "pairs" else [scenario(name, seeds)]
+        for row in rows:
+            print(f"{row}   [{time.perf_counter() - begun:.0f} s]", flush=True)
+
+
+def scenario(name: str, seeds: range) -> str:
+    """Run one scenario and return its row."""
+    canary = GOOD.get(name) or BAD[name]
+    settings = {"guard": ALONE} if name.endswith("alone") else {}
+    rollout = Rollout(id="r", target=Target(alias="a", stable="p/s", candidate="p/c"), **settings)
+    runs = [_judged(canary, rollout, seed) for seed in seeds]
+    found = [run for run in runs if run is not None]
+    if name in GOOD:
+        return f"{name:24} rolled back {len(found)}/{len(runs)} (at most {upper(len(found), len(runs)):.2%})"
+    counts = sorted([run for run in runs if run is not None] + [10**9] * (len(runs) - len(found)))
+    p50, p95 = (counts[min(math.ceil(share * len(counts)), len(counts)) - 1] for share in (0.5, 0.95))
+    early = sum(count < 0 for count in counts)
+    shown = ["never" if count == 10**9 else f"{count:,}" for count in (p50, p95)]
+    return f"{name:24} found {len(found)}/{len(runs)}, requests p50 {shown[0]}, p95 {shown[1]}, before onset {early}"
+
+
+def _judged(canary: Canary, rollout: Rollout, seed: int) -> int | None:
+    """Return candidate requests from the onset to the rollback, None without one."""
+    drawn = stream(canary, seed)
+    decision = rolled_back(drawn, rollout)
+    if decision is None:
+        return None
+    before = int((drawn.candidate & (drawn.ts < canary.onset)).sum())
+    return decision.n_candidate - before
+
+
+def rolled_back(drawn: Stream, rollout: Rollout) -> Decision | None:
+    """Return the decision to roll back, if any."""
+    course = Course(rollout)
+    for seen in observations(drawn):
+        decision = course.observe(seen)
+        if decision is not None and decision.decision is Action.ROLLBACK:
+            return decision
+    last = course.finish()
+    return last if last is not None and last.decision is Action.ROLLBACK else None
+
+
+def observations(drawn: Stream) -> Iterator[Observation]:
+    """Return a stream as the judge is told it."""
+    arms = np.where(drawn.candidate, "candidate", "stable").tolist()
+    columns = (drawn.ts, drawn.session, drawn.latency, drawn.ttft, drawn.ok, drawn.output, drawn.prompt)
+    for arm, (ts, session, latency, ttft, ok, output, prompt) in zip(
+        arms, zip(*(column.tolist() for column in columns), strict=True), strict=True
+    ):
+        yield Observation(ts, session, arm, latency, ttft, ok, output, prompt)
+
+
+def pairs(seeds: range) -> list[str]:
+    """Shadow pairs: a request answered by both, with the spread that remains between two answers to one request."""
+    rows = []
+    for times in (1.0, 1.1, 2.0, 4.0):
+        counts = []
+        for seed in seeds:
+            counts.append(_refused_at(times, np.random.default_rng(seed)))
+        refused = [count for count in counts if count is not None]
+        if times < 1.2:
+            bound = upper(len(refused), len(counts))
+            rows.append(f"pairs x{times:<18} refused {len(refused)}/{len(counts)} (at most {bound:.2%})")
+        else:
+            p50, p95 = np.quantile(refused, [0.5, 0.95], method="higher")
+            rows.append(f"pairs x{times:<18} refused {len(refused)}/{len(counts)}, pairs p50 {p50:.0f}, p95 {p95:.0f}")
+    return rows
+
+
+def _refused_at(times: float, rng: np.random.Generator) -> int | None:
+    paired = Paired(tolerance=1.25, target=2.0, alpha=0.01)
+    spread, noise = rng.uniform(0.0, 0.3), rng.uniform(0.3, 0.6)
+    session, left = 0.0, 0
+    for number in range(400):
+        if not left:
+            session, left = rng.normal(0, spread), int(rng.integers(1, 6))
+        left -= 1
+        difference = math.log(times) + session + rng.normal(0, noise * math.sqrt(2))
+        if rng.random() < 0.03:
+            difference += rng.choice([-1, 1]) * min(rng.pareto(1.5), 6.0)
+        paired.observe(difference)
+        if paired.worse:
+            return number + 1
+    return None
+
+
+def upper(hits: int, runs: int) -> float:
+    """Return the 95% upper bound of a share (Clopper and Pearson)."""
+    low, high = hits / runs, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        below = sum(math.comb(runs, k) * middle**k * (1 - middle) ** (runs - k) for k in range(hits + 1))
+        low, high = (middle, high) if below > 0.05 else (low, middle)
+    return high
+
+
+if __name__ == "__main__":
+    main()
