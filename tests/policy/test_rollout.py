@@ -1,8 +1,12 @@
 """Rollouts: settings, sticky shares, and the table of states."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from twospeed.policy.rollout import (
     STEP_PHASES,
@@ -28,7 +32,7 @@ def rollout(**settings):
 def after(*signals, state=None):
     state = state or State("r", STEPS)
     for signal in signals:
-        state = step(state, signal)
+        state = step(state, signal, state.step)
     return state
 
 
@@ -40,7 +44,7 @@ def test_the_plain_course_leads_through_all_steps():
     state, shares = LIVE, []
     while state.phase is not Phase.PROMOTED:
         shares.append(state.share)
-        state = step(state, Signal.ADVANCE)
+        state = step(state, Signal.ADVANCE, state.step)
     assert shares == list(STEPS)
     assert state.share == 1.0
 
@@ -49,7 +53,8 @@ def test_a_shadow_comes_before_the_first_step():
     """With a shadow gate no client meets the candidate before the copies are judged."""
     state = after(Signal.START, Signal.READY, state=opened(rollout(gates=[{"shadow": {}}])))
     assert (state.phase, state.share) == (Phase.SHADOW, 0.0)
-    assert step(state, Signal.READY).share == 0.05
+    assert step(state, Signal.CONFIRMED).share == 0.05
+    assert step(state, Signal.READY) == state
 
 
 @pytest.mark.parametrize("reached", [(Signal.START,), (Signal.START, Signal.READY)])
@@ -95,11 +100,19 @@ def test_promotion_by_hand_skips_what_is_left():
 
 @given(st.lists(st.sampled_from(Signal)))
 def test_signals_said_twice_change_nothing_more(signals):
-    """Every signal but those that go one step on may be repeated: a second worker says what a first has said."""
+    """Every signal may be repeated: a second worker, or a first one after a crash, says it of the same step."""
     state = after(*signals)
-    for signal in set(Signal) - {Signal.ADVANCE, Signal.READY}:
-        once = step(state, signal)
-        assert step(once, signal) == once
+    for signal in Signal:
+        once = step(state, signal, state.step)
+        assert step(once, signal, state.step) == once
+
+
+def test_a_verdict_of_an_earlier_step_is_too_late():
+    """A pass counts for the step it is about, and must say which."""
+    second = step(LIVE, Signal.ADVANCE, 0)
+    assert second.step == 1
+    assert step(second, Signal.ADVANCE, 0) == second
+    assert step(second, Signal.ADVANCE) == second
 
 
 def test_no_signal_is_without_effect():
@@ -162,3 +175,15 @@ def test_what_cannot_be_done_is_refused_with_the_reason(settings, reason):
     """Nothing that is written is silently without effect."""
     with pytest.raises(ValueError, match=reason):
         Rollout(**{"id": "r", "target": TARGET, **settings})
+
+
+def test_the_documented_states_are_those_of_the_table():
+    """docs/rollouts.md lists every transition and no other."""
+    text = (Path(__file__).parents[2] / "docs/rollouts.md").read_text()
+    state = State("r", (0.05, 1.0), step=0)
+    rows = {
+        f"| {phase.value} | {signal.value} | {step(replace(state, phase=phase), signal, 0).phase.value} |"
+        for phase, signal in TRANSITIONS
+    }
+    phases = "|".join(phase.value for phase in Phase)
+    assert rows == set(re.findall(rf"^\| (?:{phases}) \| \w+ \| \w+ \|$", text, re.MULTILINE))

@@ -188,13 +188,14 @@ class Phase(StrEnum):
 class Signal(StrEnum):
     """What happens to a rollout.
 
-    READY, REFUSED: of the gates, then of the shadow. ADVANCE: the judge passed the step. FAIL: a guard failed.
-    UNDECIDED: no verdict within the bake. TROUBLE, RECOVERED: of the stable version itself. DONE: every worker serves
-    the stable version again. The others come from people.
+    READY: the gates are open. CONFIRMED: the shadow found nothing. REFUSED: one of the two said no. ADVANCE: the judge
+    passed the step it is about. FAIL: a guard failed. UNDECIDED: no verdict within the bake. TROUBLE, RECOVERED: of the
+    stable version itself. DONE: every worker serves the stable version again. The others come from people.
     """
 
     START = "start"
     READY = "ready"
+    CONFIRMED = "confirmed"
     REFUSED = "refused"
     ADVANCE = "advance"
     FAIL = "fail"
@@ -239,8 +240,15 @@ def opened(rollout: Rollout) -> State:
     return State(rollout.id, tuple(rollout.steps), rollout.shadow is not None)
 
 
-def step(state: State, signal: Signal) -> State:
-    """Apply one signal; a pair missing from TRANSITIONS changes nothing and returns the same object."""
+def step(state: State, signal: Signal, at: int | None = None) -> State:
+    """Apply one signal; a pair missing from TRANSITIONS changes nothing and returns the same object.
+
+    Args:
+        at: The step that the signal is about, where it is about one: said of another step it changes nothing, so that
+            saying it twice does no more than saying it once. ADVANCE needs it.
+    """
+    if (at is None and signal is Signal.ADVANCE) or (at is not None and at != state.step):
+        return state
     change = TRANSITIONS.get((state.phase, signal))
     return change(state) if change else state
 
@@ -295,7 +303,7 @@ TRANSITIONS: dict[tuple[Phase, Signal], Change] = {
     (Phase.DRAFT, Signal.START): _begin,
     (Phase.PREFLIGHT, Signal.READY): _gates_ready,
     (Phase.PREFLIGHT, Signal.REFUSED): _refuse,
-    (Phase.SHADOW, Signal.READY): _next,
+    (Phase.SHADOW, Signal.CONFIRMED): _next,
     (Phase.SHADOW, Signal.REFUSED): _refuse,
     (Phase.BAKING, Signal.ADVANCE): _next,
     (Phase.BAKING, Signal.UNDECIDED): _become(Phase.INCONCLUSIVE),

@@ -109,9 +109,9 @@ class Course:
         self._moved = min(max(0.0, self._moved + math.log(ratio)), MOVED)
         if not self._moved:
             self._next = None
-        elif self._next is None:
+        elif self._next is None and self._moved > MOVING:
             self._next = Judge(self._rollout, there)
-        elif self._moved == MOVED:
+        elif self._next is not None and self._moved == MOVED:
             self._move(self._next, there)
 
     def _move(self, following: Judge, share: float) -> None:

@@ -162,11 +162,8 @@ class Scale:
     ) -> Reading:
         line = self.line + math.log(len(self._criteria))
         if isinstance(main, location.Evidence):
-            information, shift, accepted = (
-                float(main.information[0]),
-                float(main.shift[0]),
-                math.log(criterion.accepted),
-            )
+            information, shift = float(main.information[0]), float(main.shift[0])
+            accepted = math.log(criterion.accepted)
             chance = power.of_location(information, criterion, line)
             shown = power.log_clear(shift, information, accepted)
             clear = shown > math.log(1 / CAUTION) or (chance >= POWER and shift < accepted)
