@@ -164,7 +164,7 @@ SHOWN: tuple[tuple[str, str, Figure], ...] = (  # scenarios, column, figure
 
 def samples_table(samples: Samples) -> list[str]:
     """Everything that was sampled."""
-    lines = ["| scenario | target | figures: median (least-most) | bad |", "|---|---|---|---|"]
+    lines = ["| scenario | target | figures: median (least-most) | waited | bad |", "|---|---|---|---|---|"]
     for scenario, target in dict.fromkeys((sample["scenario"], sample["target"]) for sample in samples.all):
         shown = [(column, figure) for prefix, column, figure in SHOWN if scenario.startswith(prefix)]
         figures = (
@@ -173,7 +173,8 @@ def samples_table(samples: Samples) -> list[str]:
             if (values := _defined(samples, scenario, target, figure))
         )
         bad = sum(samples.by_round(scenario, target, trouble).values())
-        lines.append(f"| {scenario} | {target} | {' · '.join(figures)} | {bad:.0f} |")
+        waited = [f"{share:.0%}" for share in sorted(_defined(samples, scenario, target, named("waited")))]
+        lines.append(f"| {scenario} | {target} | {' · '.join(figures)} | {' '.join(waited) or NONE} | {bad:.0f} |")
     return lines
 
 

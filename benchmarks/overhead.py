@@ -114,13 +114,17 @@ class Field:
 
     def measure(self, scenario: Scenario, target: str, half: float) -> dict[str, float]:
         """Load a target and return what load.c says."""
-        with self._load(
-            target, scenario.body, scenario.load.format(half=half), scenario.events, scenario.gap_us
-        ) as run:
+        program = self._program(target)
+        before = program.main_threads() if program else (0.0, 0.0)
+        arguments = scenario.load.format(half=half)
+        with self._load(target, scenario.body, arguments, scenario.events, scenario.gap_us) as run:
             said, _ = run.communicate(timeout=60)
         result: dict[str, float] = json.loads(said.splitlines()[-1])
-        for program in self._running.values():
-            program.await_quiet()
+        if program:
+            ran, waited = (now - then for now, then in zip(program.main_threads(), before, strict=True))
+            result["waited"] = waited / max(ran + waited, 1e-9)
+        for other in self._running.values():
+            other.await_quiet()
         return result
 
     def fresh(self, target: str) -> Iterator[dict[str, object]]:
@@ -140,12 +144,11 @@ class Field:
 
     def _load(self, target: str, body: str, arguments: str, events: int, gap_us: int) -> "subprocess.Popen[str]":
         programs.get(self._mock_port, f"/set/{events}/{gap_us}")
-        server = "twospeed" if target == "auto" else target
-        program = self._running.get(server)
+        program = self._program(target)
         name, _, streamed = body.partition("-")
         file = self._body_file(name, bool(streamed), AUTO if target == "auto" else PINNED)
         mode, *rest = arguments.split()
-        port = self._ports.get(server, self._mock_port)
+        port = self._ports[server_of(target)] if program else self._mock_port
         gauges = [word for pid in (program.pids if program else []) for word in ("-g", str(pid))]
         command = [programs.compiled("load"), mode, str(port), str(file), *rest, "-k", KEY, *gauges]
         stand = self._stand
@@ -157,8 +160,16 @@ class Field:
 
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=settle_down)
 
+    def _program(self, target: str) -> Program | None:
+        return self._running.get(server_of(target))
+
     def _body_file(self, name: str, stream: bool, model: str) -> Path:
         return self._stand.folder / f"{name}-{model}{'-s' if stream else ''}.json"
+
+
+def server_of(target: str) -> str:
+    """Name the server of a target: `auto` is only another model name."""
+    return "twospeed" if target == "auto" else target
 
 
 def marked(size: int, model: str, stream: bool) -> bytes:
@@ -182,7 +193,7 @@ def rounds(options: argparse.Namespace, field: Field) -> Iterator[Sample]:
     """Run everything, interleaved, and yield each sample."""
     here = available()
     chosen = [scenario for scenario in SCENARIOS if re.search(options.only, scenario.name)]
-    needed = {"twospeed" if target == "auto" else target for scenario in chosen for target in scenario.targets}
+    needed = {server_of(target) for scenario in chosen for target in scenario.targets}
     for target in sorted(needed & here - {"direct"}):
         try:
             field.start(target)

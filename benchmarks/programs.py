@@ -127,6 +127,15 @@ class Program:
                 total += time.clock_gettime((~pid << 3) | 2)  # CPUCLOCK_SCHED of that process
         return total
 
+    def main_threads(self) -> tuple[float, float]:
+        """Return how long the main threads ran, and how long they were ready to while others had the core, seconds."""
+        ran = waited = 0.0
+        for pid in self.pids:
+            with contextlib.suppress(OSError):
+                on_core, in_queue, _ = Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()
+                ran, waited = ran + int(on_core) / 1e9, waited + int(in_queue) / 1e9
+        return ran, waited
+
     def memory(self, what: str) -> float:
         """KiB of `Rss` or `Pss`."""
         total = 0.0
