@@ -43,7 +43,7 @@ def test_the_same_provider_is_tried_again_only_where_that_is_safe():
 
 
 def test_a_fault_speaks_for_itself():
-    """Without a message the kind is the message; the detail is for operators and not part of it."""
+    """Without a message its kind says what happened in a sentence; the detail is for operators and not part of it."""
     fault = Fault(Kind.CONNECT_FAILED, detail="host db-7 refused")
-    assert (fault.message, fault.meaning.status) == ("connect failed", 502)
+    assert (fault.message, fault.meaning.status) == ("The model provider could not be reached.", 502)
     assert "db-7" not in str(fault)

@@ -114,6 +114,25 @@ MEANING: dict[Kind, Meaning] = {
 RETRY_SAME = frozenset({Kind.CONNECT_FAILED, Kind.CONNECT_TIMEOUT, Kind.RESET, Kind.PROVIDER_RATE_LIMITED})
 
 
+_SAID = {  # what a client hears where nothing more exact is known
+    Kind.CONNECT_FAILED: "The model provider could not be reached.",
+    Kind.CONNECT_TIMEOUT: "The model provider did not accept a connection in time.",
+    Kind.TLS_FAILED: "The model provider could not be reached securely.",
+    Kind.RESET: "The model provider broke the connection off.",
+    Kind.FIRST_TOKEN_TIMEOUT: "The model did not begin to answer in time.",
+    Kind.IDLE_TIMEOUT: "The model stopped sending.",
+    Kind.TOTAL_TIMEOUT: "The answer was not complete in time.",
+    Kind.TRUNCATED: "The provider's answer ended before it was complete.",
+    Kind.PROTOCOL_ERROR: "The model provider's answer was not valid HTTP.",
+    Kind.BAD_ANSWER: "The model provider's answer could not be understood.",
+    Kind.ERROR_EVENT: "The model provider reported an error.",
+    Kind.ANSWER_TOO_LARGE: "The model provider's answer was too large.",
+    Kind.PROVIDER_ERROR: "The model provider failed.",
+    Kind.PROVIDER_CONFLICT: "The model provider could not take the request now.",
+    Kind.NO_BACKEND: "No backend can serve this now.",
+}
+
+
 class Fault(Exception):
     """A failure with an owner.
 
@@ -140,7 +159,7 @@ class Fault(Exception):
     ) -> None:
         super().__init__(message or kind.value)
         self.kind = kind
-        self.message = message or kind.value.replace("_", " ")
+        self.message = message or _SAID.get(kind) or kind.value.replace("_", " ")
         self.detail = detail
         self.status = status
         self.retry_after = retry_after

@@ -172,7 +172,7 @@ async def test_fault_tells_operators_and_not_clients(engine):
     async with Wire([ASK, FIVE + b"hell", CLOSE]) as wire:
         with pytest.raises(Fault) as caught:
             await ask(engine(wire.url))
-    assert (caught.value.message, caught.value.detail) == ("truncated", "connection closed within the body")
+    assert caught.value.detail == "connection closed within the body"
 
 
 async def test_compressed_answer_is_read_plain(engine):

@@ -107,13 +107,21 @@ def headers(given: list[str]) -> Iterator[tuple[bytes, bytes]]:
 def _classified(line: bytes, classifier: Classifier, dialects: dict[str, Dialect]) -> dict[str, Any]:
     try:
         row = json.loads(line)
-        endpoint, body = row["endpoint"], row["body"]
-        dialect = dialects[endpoint]
-        request = dialect.decode(json.dumps(body).encode(), endpoint)
+    except (ValueError, RecursionError):
+        return {"id": None, "error": "not JSON"}
+    if not isinstance(row, dict) or not isinstance(row.get("endpoint"), str) or "body" not in row:
+        known = row.get("id") if isinstance(row, dict) else None
+        return {"id": known, "error": 'not a line {"id", "endpoint", "body"}'}
+    dialect = dialects.get(row["endpoint"])
+    if dialect is None:
+        return {
+            "id": row.get("id"),
+            "error": f"no endpoint {row['endpoint'][:100]}; there are {', '.join(sorted(dialects))}",
+        }
+    try:
+        request = dialect.decode(json.dumps(row["body"]).encode(), row["endpoint"])
     except Fault as fault:
         return {"id": row.get("id"), "error": fault.message}
-    except (ValueError, TypeError, KeyError) as error:
-        return {"id": None, "error": f'not a line {{"id", "endpoint", "body"}}: {type(error).__name__} {error}'}
     return {"id": row.get("id"), **as_row(classifier.classify(dialect.conversation(request)))}
 
 

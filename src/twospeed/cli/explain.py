@@ -71,6 +71,8 @@ def _request(text: bytes) -> tuple[str, bytes, Dialect]:
     """Accept a bare body, or `{"endpoint", "body"}` as `classify` reads it."""
     try:
         parsed = json.loads(text)
+    except RecursionError:
+        raise ValueError("the request is nested too deep") from None
     except ValueError as error:
         raise ValueError(f"the request is not JSON: {error}") from None
     if not isinstance(parsed, dict):

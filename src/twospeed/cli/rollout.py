@@ -41,7 +41,7 @@ def lint(options: argparse.Namespace) -> int:
     for place, rollout in enumerate(loaded.config.rollouts):
         for advice in unwise(rollout):
             print(f"{options.file}: advice: rollouts[{place}] {rollout.id}: {advice}")
-    print(f"{options.file}: {len(loaded.config.rollouts)} rollouts: ok")
+    print(f"{options.file}: ok, rollouts: {len(loaded.config.rollouts)}")
     return OK
 
 

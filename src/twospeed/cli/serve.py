@@ -57,7 +57,7 @@ def _serve(options: argparse.Namespace, loaded: Loaded, started: Started) -> int
             await server.run(started)
         return True
 
-    return _run(run())
+    return _run(run(), _addresses(loaded))
 
 
 def _supervise(options: argparse.Namespace, loaded: Loaded, workers: int, started: Started) -> int:
@@ -76,7 +76,7 @@ def _supervise(options: argparse.Namespace, loaded: Loaded, workers: int, starte
         async with _watched(loaded, lambda: supervisor.loaded.text, supervisor.reload):
             return await supervisor.run(started)
 
-    return _run(run())
+    return _run(run(), _addresses(loaded))
 
 
 def _last_good(options: argparse.Namespace) -> Loaded | None:
@@ -133,7 +133,7 @@ def _work(options: argparse.Namespace) -> int:
         return True
 
     try:
-        return _run(run())
+        return _run(run(), f"{options.host} port {options.port}")
     except ConfigError as error:  # a secret that was there when the supervisor looked
         print(error, file=sys.stderr)
         return MISUSED
@@ -173,7 +173,7 @@ def simulate(options: argparse.Namespace) -> int:
         await server.close()
         return True
 
-    return _run(run())
+    return _run(run(), f"{options.host} port {options.port}")
 
 
 def screen(loaded: Loaded, address: Address, admin: Address | None, workers: int = 1) -> str:
@@ -227,13 +227,18 @@ def _simulation(loaded: Loaded, name: str | None) -> tuple[str, Any]:
     return chosen, found[chosen]
 
 
-def _run(work: Coroutine[Any, Any, bool]) -> int:
+def _addresses(loaded: Loaded) -> str:
+    config = loaded.config
+    return f"{config.listen.host} port {config.listen.port}, or {config.admin.host} port {config.admin.port} for admin"
+
+
+def _run(work: Coroutine[Any, Any, bool], where: str) -> int:
     import uvloop
 
     try:
         return OK if uvloop.run(work) else FAILED
     except OSError as error:
-        print(f"cannot listen: {error.strerror or error}", file=sys.stderr)
+        print(f"cannot listen on {where}: {error.strerror or error}", file=sys.stderr)
         return FAILED
 
 

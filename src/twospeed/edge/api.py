@@ -67,7 +67,7 @@ class Api:
 
     def _step(self, head: Head) -> Step:
         dialect = self._posts.get(head.path)
-        if head.method == "POST" and dialect is not None and b"upgrade" not in head.headers:
+        if head.method == "POST" and dialect is not None and not _wants_websocket(head):
             caller = self._caller(head)
             if self.runtime.seats.full:
                 raise Fault(Kind.OVERLOADED, "the server has as many requests under way as it takes; try again")
@@ -87,7 +87,7 @@ class Api:
         if head.method == "OPTIONS" and welcome(self.runtime.origins, head.headers):
             return self._preflight
         caller = self._caller(head)
-        if b"upgrade" in head.headers:
+        if _wants_websocket(head):
             raise Fault(Kind.UPGRADE_REFUSED, "this server speaks plain HTTP here; send the request as POST")
         if known:
             self._only(head, "POST")
@@ -146,3 +146,8 @@ class Api:
             return
         refusal = self.refuse(call.head, unknown_model(name))
         reply.send(refusal.status, refusal.headers, refusal.body)
+
+
+def _wants_websocket(head: Head) -> bool:
+    """Say whether the client would leave HTTP for WebSocket; other offers, such as h2c, are passed over."""
+    return head.headers.get(b"upgrade", b"").lower() == b"websocket"
