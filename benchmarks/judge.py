@@ -12,10 +12,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 
 from canaries import Canary, Stream, stream
-from twospeed.policy.criteria import Criterion
 from twospeed.policy.judge import Observation
 from twospeed.policy.judge.course import Action, Course, Decision
 from twospeed.policy.judge.paired import Paired
@@ -23,6 +23,12 @@ from twospeed.policy.rollout import Rollout, Target
 
 HOUR = 3600.0
 PLAIN = Canary()
+ROLLOUT = Rollout(id="r", target=Target(alias="a", stable="p/s", candidate="p/c"))
+FORGOTTEN = {  # what the judge is not told in a scenario of this ending
+    "no session ids": "session",
+    "no prompt sizes": "prompt_tokens",
+    "no first tokens": "ttft_ms",
+}
 GOOD = {  # nothing beyond what the guards accept: no rollback is right
     "same": PLAIN,
     "x1.1": replace(PLAIN, slower=1.1),
@@ -36,6 +42,7 @@ GOOD = {  # nothing beyond what the guards accept: no rollback is right
     "same, long sessions": replace(PLAIN, calls=(20, 200)),
     "same, 0.2/s": replace(PLAIN, rate=0.2),
     "same, 10/s": replace(PLAIN, rate=10.0, hours=8.0),
+    "same, no session ids": PLAIN,
     "same, half": replace(PLAIN, share=0.5),
     "same, 5 to 25 to 50%": replace(PLAIN, ramp=((6 * HOUR, 0.25), (12 * HOUR, 0.5))),
 }
@@ -53,10 +60,10 @@ BAD = {
     "x2, half": replace(PLAIN, slower=2.0, share=0.5),
     "x2, spread 0.3": replace(PLAIN, slower=2.0, spread=0.3),
     "x2, spread 0.8": replace(PLAIN, slower=2.0, spread=0.8),
-    "x2, latency alone": replace(PLAIN, slower=2.0),
+    "x2, no first tokens": replace(PLAIN, slower=2.0),
+    "x2, no prompt sizes": replace(PLAIN, slower=2.0),
     "everything fails": replace(PLAIN, errors=1.0),
 }
-ALONE = [Criterion(metric="latency_p99"), Criterion(metric="error_rate")]
 
 
 def main() -> None:
@@ -76,9 +83,8 @@ def main() -> None:
 def scenario(name: str, seeds: range) -> str:
     """Run one scenario and return its row."""
     canary = GOOD.get(name) or BAD[name]
-    settings = {"guard": ALONE} if name.endswith("alone") else {}
-    rollout = Rollout(id="r", target=Target(alias="a", stable="p/s", candidate="p/c"), **settings)
-    runs = [_judged(canary, rollout, seed) for seed in seeds]
+    forgotten = next((field for ending, field in FORGOTTEN.items() if name.endswith(ending)), "")
+    runs = [_judged(canary, seed, forgotten) for seed in seeds]
     found = [run for run in runs if run is not None]
     if name in GOOD:
         return f"{name:24} rolled back {len(found)}/{len(runs)} (at most {upper(len(found), len(runs)):.2%})"
@@ -89,20 +95,20 @@ def scenario(name: str, seeds: range) -> str:
     return f"{name:24} found {len(found)}/{len(runs)}, requests p50 {shown[0]}, p95 {shown[1]}, before onset {early}"
 
 
-def _judged(canary: Canary, rollout: Rollout, seed: int) -> int | None:
+def _judged(canary: Canary, seed: int, forgotten: str) -> int | None:
     """Return candidate requests from the onset to the rollback, None without one."""
     drawn = stream(canary, seed)
-    decision = rolled_back(drawn, rollout)
+    decision = rolled_back(drawn, forgotten)
     if decision is None:
         return None
     before = int((drawn.candidate & (drawn.ts < canary.onset)).sum())
     return decision.n_candidate - before
 
 
-def rolled_back(drawn: Stream, rollout: Rollout) -> Decision | None:
-    """Return the decision to roll back, if any."""
-    course = Course(rollout)
-    for seen in observations(drawn):
+def rolled_back(drawn: Stream, forgotten: str = "") -> Decision | None:
+    """Return the decision to roll back, if any. Args: forgotten: a field that the judge is not told."""
+    course = Course(ROLLOUT)
+    for seen in observations(drawn, forgotten):
         decision = course.observe(seen)
         if decision is not None and decision.decision is Action.ROLLBACK:
             return decision
@@ -110,14 +116,16 @@ def rolled_back(drawn: Stream, rollout: Rollout) -> Decision | None:
     return last if last is not None and last.decision is Action.ROLLBACK else None
 
 
-def observations(drawn: Stream) -> Iterator[Observation]:
+def observations(drawn: Stream, forgotten: str = "") -> Iterator[Observation]:
     """Return a stream as the judge is told it."""
     arms = np.where(drawn.candidate, "candidate", "stable").tolist()
     columns = (drawn.ts, drawn.session, drawn.latency, drawn.ttft, drawn.ok, drawn.output, drawn.prompt)
-    for arm, (ts, session, latency, ttft, ok, output, prompt) in zip(
-        arms, zip(*(column.tolist() for column in columns), strict=True), strict=True
-    ):
-        yield Observation(ts, session, arm, latency, ttft, ok, output, prompt)
+    rows = zip(arms, zip(*(column.tolist() for column in columns), strict=True), strict=True)
+    for number, (arm, (ts, session, latency, ttft, ok, output, prompt)) in enumerate(rows):
+        seen = Observation(ts, session, arm, latency, ttft, ok, output, prompt)
+        if forgotten:
+            seen = msgspec.structs.replace(seen, **{forgotten: number if forgotten == "session" else None})
+        yield seen
 
 
 def pairs(seeds: range) -> list[str]:
