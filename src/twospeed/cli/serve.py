@@ -133,7 +133,7 @@ def _work(options: argparse.Namespace) -> int:
         return True
 
     try:
-        return _run(run(), f"{options.host} port {options.port}")
+        return _run(run(), "the port of all workers")
     except ConfigError as error:  # a secret that was there when the supervisor looked
         print(error, file=sys.stderr)
         return MISUSED
