@@ -5,6 +5,7 @@ are in `policy.window`; where they are kept is a store's business.
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -138,6 +139,32 @@ class Leases:
             return False
         self.begin(permit, now)
         return True
+
+
+def remainder(limit: Limit, replicas: int, used: Sequence[int], own: Sequence[int]) -> Limit:
+    """Return what one of `replicas` may have used in all when each takes an equal part of what was left.
+
+    Args:
+        used: Requests, input tokens, output tokens and requests under way of all replicas.
+        own: The same of this one.
+
+    >>> remainder(Limit(rpm=100, tpm=1000), 2, (90, 300, 300, 0), (10, 100, 0, 0))
+    Limit(rpm=15, tpm=300, itpm=None, otpm=None, concurrency=None)
+    """
+    parts = {
+        name: _of(name, own) + max(0, most - _of(name, used)) // replicas for name, most in limit if most is not None
+    }
+    return limit.model_copy(update=parts)
+
+
+def least(one: Limit, other: Limit) -> Limit:
+    """Return the lower of two limits in each dimension; both limit the same ones."""
+    return one.model_copy(update={name: min(most, getattr(other, name)) for name, most in one if most is not None})
+
+
+def _of(dimension: str, counts: Sequence[int]) -> int:
+    requests, read, written, busy = counts
+    return {"rpm": requests, "tpm": read + written, "itpm": read, "otpm": written, "concurrency": busy}[dimension]
 
 
 def share(limit: Limit, replicas: int) -> Limit:

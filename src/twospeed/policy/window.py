@@ -116,6 +116,11 @@ class Meter:
         """Return the seconds for which the pool is still silent, 0 when it is not."""
         return max(0.0, self._cells[COOL] / _MICRO - now)
 
+    def sums(self, now: float) -> tuple[int, int, int]:
+        """Return requests, input and output tokens of the last 60 s."""
+        self._roll(now)
+        return self._cells[REQUESTS], self._cells[INPUT], self._cells[OUTPUT]
+
     def used(self, dimension: str, now: float) -> int:
         """Return what the last 60 s hold of rpm, tpm, itpm or otpm."""
         self._roll(now)

@@ -280,3 +280,42 @@ async def test_loading_redis_is_waited_for(tmp_path: Path, opened: Open):
         await until(lambda: stores.replica.state == "ok")
     finally:
         server.kill()
+
+
+async def test_alone_nobody_takes_what_others_had_used_already(fragile: Server, opened: Open, clock: Clock):
+    """A limit that one replica had used up is used up for the others too when Redis goes; a minute later each has its share."""
+    fragile.start()
+    settings = RedisStore(url=fragile.url, replicas=2)
+    one, other = [await opened(fragile, clock, settings) for _ in range(2)]
+    assert (await take(one, 10), await take(other, 3)) == (10, 0)
+    fragile.kill()
+    await until(lambda: {one.replica.state, other.replica.state} == {"degraded"})
+    assert (await take(one, 10), await take(other, 10)) == (0, 0)
+    clock.advance(61.0)
+    assert (await take(one, 10), await take(other, 10)) == (5, 5)
+
+
+async def test_alone_what_was_left_is_divided(fragile: Server, opened: Open, clock: Clock):
+    """Of four that were left two replicas take two each, whoever had used the others."""
+    fragile.start()
+    settings = RedisStore(url=fragile.url, replicas=2)
+    one, other = [await opened(fragile, clock, settings) for _ in range(2)]
+    assert (await take(other, 1), await take(one, 4), await take(other, 1)) == (1, 4, 1)
+    fragile.kill()
+    await until(lambda: {one.replica.state, other.replica.state} == {"degraded"})
+    assert await take(one, 10) <= 3
+    assert await take(other, 10) == 2
+
+
+async def test_slots_that_others_hold_are_held_for_a_moment(fragile: Server, opened: Open, clock: Clock):
+    """When a call goes unanswered the slots of others are not given away; when Redis stays away each has its share."""
+    fragile.start()
+    settings = RedisStore(url=fragile.url, replicas=2)
+    one, other = [await opened(fragile, clock, settings) for _ in range(2)]
+    four = Limit(concurrency=4)
+    assert (await take(one, 4, four), await take(other, 1, four)) == (4, 0)
+    fragile.kill()
+    await until(lambda: other.replica.state == "degraded")
+    assert (await refused(other.limits, ask(four))).dimension == "concurrency"
+    clock.advance(2.0)
+    assert await take(other, 4, four) == 2

@@ -1,7 +1,8 @@
 """Limits in Redis: one step per admission, on the time of Redis, for all replicas together (R18-R22).
 
 Beside it this process counts by itself what it admits, so that it can go on when Redis is away: then it keeps to its share
-of each limit, counted from what it has used already. What it admits alone it owes; when Redis is back it is told, and
+of each limit, counted from what it has used already, and for the first minute also to its part of what was left when Redis
+last answered, because others may have used more than theirs. What it admits alone it owes; when Redis is back it is told, and
 told everything when it has forgotten. Settling never waits: it is sent with the next turn of the event loop, or kept until
 Redis is back; what is lost leaves the window within a minute, and a slot within the lease.
 """
@@ -15,12 +16,13 @@ from typing import Any
 
 import msgspec
 
-from twospeed.policy.limit import LEASE, Ask, Leases, Level, Limit, Permit, Refusal, share
+from twospeed.policy.limit import LEASE, Ask, Leases, Level, Limit, Permit, Refusal, least, remainder, share
 from twospeed.policy.window import CELLS, MOST_COOLDOWN, RATE, WINDOW, Meter, bounded, levels
 from twospeed.stores.redis.link import Link, Script, Trouble, Word
 from twospeed.stores.redis.replica import Replica
 
 BACKLOG = 10_000  # corrections kept per pool while Redis is away, the latest
+RECENT = 1.0  # seconds for which others are taken to hold the slots that they held when Redis last answered
 SLOTS = 1_000  # requests under way told in one step
 _MICRO = 1_000_000
 _SCRIPT = Script(files(__package__).joinpath("limit.lua").read_text())
@@ -39,7 +41,8 @@ class _Pool(msgspec.Struct):
     """What one process knows of a pool.
 
     `own`: all it admitted; `owed`: what Redis does not know of; `round`: how often it has told. `shift`: buckets of
-    Redis minus buckets here. `seen`: requests, input, output tokens, requests under way, as Redis said last.
+    Redis minus buckets here. `seen`: requests, input, output tokens, requests under way, as Redis said last; `mine`: of
+    them this process's own. `left`: what follows from both for this process, None until it is asked for.
     """
 
     link: Link
@@ -55,7 +58,9 @@ class _Pool(msgspec.Struct):
     round: int = 0
     shift: int = 0
     seen: Sequence[int] = (0, 0, 0, 0)
-    seen_at: float = 0.0
+    mine: Sequence[int] = (0, 0, 0, 0)
+    seen_at: float = -WINDOW
+    left: Limit | None = None
 
 
 class RedisLimits:
@@ -209,12 +214,28 @@ class RedisLimits:
         if pool.replicas != self._replica.replicas:
             pool.replicas = self._replica.replicas
             pool.part = share(pool.limit, pool.replicas)
+            pool.left = None
         return pool.part
+
+    def _allowance(self, pool: _Pool, now: float) -> Limit:
+        """Return what this process may have used in all while it decides alone."""
+        part = self._part(pool)
+        if now - pool.seen_at >= WINDOW:
+            return part
+        if pool.left is None:
+            pool.left = least(part, remainder(pool.limit, pool.replicas, pool.seen, pool.mine))
+        if now - pool.seen_at < RECENT or part.concurrency is None:
+            return pool.left
+        # Slots may have come free anywhere since.
+        return pool.left.model_copy(update={"concurrency": part.concurrency})
 
     def _take_alone(self, pool: _Pool, ask: Ask) -> Permit | Refusal:
         self.alone += 1
         now = self._clock()
-        part = self._part(pool)
+        part = self._allowance(pool, now)
+        for dimension, most in part:
+            if most == 0:
+                return Refusal(dimension, 1.0 if dimension == "concurrency" else pool.seen_at + WINDOW - now)
         busy = 0 if part.concurrency is None else pool.leases.busy(now, part.concurrency)
         refusal = pool.own.take(Ask(ask.pool, part, ask.input_tokens, ask.output_tokens), busy, now)
         if refusal is not None:
@@ -227,18 +248,20 @@ class RedisLimits:
         return permit
 
     def _admitted(self, pool: _Pool, permit: str, ask: Ask, answer: list[Any]) -> Permit:
-        now = pool.seen_at = self._clock()
-        _, bucket, *pool.seen = answer
+        now = self._clock()
+        _, bucket, *seen = answer
         pool.own.charge(0, 1, ask.input_tokens, ask.output_tokens, now)
         if ask.limit.concurrency is not None:
             pool.leases.begin(permit, now)
+        _heard(pool, seen, now)
         return _Permit(permit, ask, now, bucket=bucket)
 
     def _refused(self, pool: _Pool, answer: list[Any]) -> Refusal:
-        pool.seen_at = self._clock()
-        _, dimension, wait, *pool.seen = answer
+        now = self._clock()
+        _, dimension, wait, *seen = answer
+        _heard(pool, seen, now)
         if dimension == b"cooldown":
-            pool.own.cool(wait / _MICRO, pool.seen_at)
+            pool.own.cool(wait / _MICRO, now)
         return Refusal(dimension.decode(), wait / _MICRO)
 
     def _orphan(self, pool: _Pool, permit: str, ask: Ask, answer: Any) -> None:
@@ -270,7 +293,13 @@ class RedisLimits:
         pool.link.tell(_SCRIPT, pool.keys, (step, self._instant(), *words))
 
 
+def _heard(pool: _Pool, seen: Sequence[int], now: float) -> None:
+    pool.seen, pool.seen_at = seen, now
+    pool.mine = (*pool.own.sums(now), len(pool.leases))
+    pool.left = None
+
+
 def _note(pool: _Pool, limit: Limit) -> None:
     pool.limit = limit
-    pool.replicas = 0
+    pool.replicas = 0  # its part is computed anew
     pool.wire = tuple(most or 0 for _, most in limit)
