@@ -33,7 +33,7 @@ class Told:
     """A berth whose worker says what the test wants; None: it is silent."""
 
     def __init__(self, number: int, answer: dict[str, Any] | None, *counts: Snapshot, pid: int | None = 1) -> None:
-        self.number, self.restarts, self.pid = number, 0, pid
+        self.number, self.restarts, self.pid = number, number, pid
         self.answer, self.told = answer, list(counts)
         self.asked = 0
 
@@ -73,6 +73,7 @@ async def test_counts_of_all_workers_are_added_up():
     assert value("twospeed_requests") == 9
     assert value("twospeed_workers") == 2
     assert value("twospeed_config_reloads") == 3
+    assert value("twospeed_workers_restarts") == 1
     assert value("twospeed_memory_resident_bytes") > 0
     assert [berth.asked for berth in berths] == [1, 1]
 

@@ -91,4 +91,5 @@ async def test_redis_that_is_away_is_not_well(server: Server):
     assert not memory.well()
     await admitted(memory.limits, ask(Limit(rpm=2)))
     await refused(memory.limits, ask(Limit(rpm=2)))
+    assert memory.alone() == 2
     await memory.close()

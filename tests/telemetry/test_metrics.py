@@ -174,6 +174,8 @@ def test_everything_counted_is_in_the_exposition():
         "twospeed.telemetry.dropped",
         "twospeed.cpu.time",
         "twospeed.tier.refused",
+        "twospeed.store.alone",
+        "twospeed.workers.restarts",
     }
     expected = {i.family for i in INSTRUMENTS if i.wide and i.name not in looked_up}
     assert families.keys() == expected

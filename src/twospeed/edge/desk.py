@@ -14,6 +14,8 @@ from twospeed.telemetry.instruments import (
     HANDSHAKES,
     IN_FLIGHT,
     RELOADS,
+    RESTARTS,
+    STORE_ALONE,
     STORE_UP,
     TIER_IN_FLIGHT,
     TIER_REFUSED,
@@ -69,6 +71,8 @@ class OneProcess:
         yield Reading(HANDSHAKES, (), server.http.handshakes)
         yield from crowds(runtime.seats)
         yield Reading(STORE_UP, (memory.name,), int(memory.well()))
+        yield Reading(STORE_ALONE, (memory.name,), memory.alone())
+        yield Reading(RESTARTS, (), 0)  # of itself; a supervisor tells those of its workers
         yield Reading(CONFIG, (runtime.loaded.version,), 1)
         for outcome, count in server.reloads.counts.items():
             yield Reading(RELOADS, (outcome,), count)

@@ -13,7 +13,7 @@ from twospeed import __version__
 from twospeed.edge.berth import Berth
 from twospeed.edge.status import shown
 from twospeed.telemetry.exposition import render
-from twospeed.telemetry.instruments import CPU, MEMORY, RELOADS
+from twospeed.telemetry.instruments import CPU, MEMORY, RELOADS, RESTARTS
 from twospeed.telemetry.snapshot import Point, Snapshot, merge
 from twospeed.telemetry.watches import process
 
@@ -71,7 +71,11 @@ class Fleet:
             if reading.instrument.name in _OWN
         }
         counts = self._supervisor.reloads.counts
-        return {**snapshot, RELOADS.name: [Point((outcome,), count) for outcome, count in counts.items()]}
+        return {
+            **snapshot,
+            RELOADS.name: [Point((outcome,), count) for outcome, count in counts.items()],
+            RESTARTS.name: [Point((), sum(berth.restarts for berth in self._supervisor.berths))],
+        }
 
 
 def together(said: list[dict[str, Any]]) -> dict[str, Any]:

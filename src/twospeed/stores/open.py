@@ -27,9 +27,14 @@ def _always() -> bool:
     return True
 
 
+def _never() -> int:
+    return 0
+
+
 class Memory(msgspec.Struct):
     """The stores of one process. `name`: redis, shared or memory; `well`: whether it answers now.
 
+    `alone`: how many admissions were decided without it.
     `estimates`: what requests will use; each process learns that for itself.
     `start` comes back within a second, whether the store is there or not; `close` sends what is left.
     """
@@ -39,6 +44,7 @@ class Memory(msgspec.Struct):
     affinity: Affinity
     name: str = "memory"
     well: Callable[[], bool] = _always
+    alone: Callable[[], int] = _never
     start: Callable[[], Awaitable[None]] = _nothing
     close: Callable[[], Awaitable[None]] = _nothing
     estimates: Estimates = msgspec.field(default_factory=Estimates)
@@ -77,7 +83,10 @@ def _through_redis(
     def well() -> bool:
         return stores.replica.state == "ok"
 
-    return Memory(stores.limits, stores.health, stores.affinity, "redis", well, stores.start, stores.close)
+    def alone() -> int:
+        return stores.limits.alone
+
+    return Memory(stores.limits, stores.health, stores.affinity, "redis", well, alone, stores.start, stores.close)
 
 
 def _affinity(host: Host | None, clock: Clock) -> Affinity:

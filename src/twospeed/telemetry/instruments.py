@@ -174,12 +174,22 @@ STORE_UP = Instrument(
     "1 while the store of limits and breakers answers, 0 while each process counts by itself.",
     merge="min",
 )
+STORE_ALONE = Instrument(
+    "twospeed.store.alone",
+    "counter",
+    "{attempt}",
+    ("store",),
+    "Admissions decided by one process alone, by its share of the limits, because the store did not answer in time.",
+)
 BUILD = Instrument("twospeed.build", "info", "1", ("version", "python", "semconv"), "What is running.", merge="max")
 CONFIG = Instrument("twospeed.config", "info", "1", ("version",), "The configuration in force.", merge="max")
 RELOADS = Instrument(
     "twospeed.config.reloads", "counter", "{reload}", ("outcome",), "Reloads of the configuration: ok or refused."
 )
 WORKERS = Instrument("twospeed.workers", "gauge", "{process}", (), "Processes that serve requests.")
+RESTARTS = Instrument(
+    "twospeed.workers.restarts", "counter", "{process}", (), "Workers that died and were replaced by their supervisor."
+)
 STARTED = Instrument(
     "twospeed.start.time", "gauge", "s", (), "When the oldest worker started, since the epoch.", merge="min"
 )
@@ -244,10 +254,12 @@ INSTRUMENTS = (
     CONNECTIONS,
     HANDSHAKES,
     STORE_UP,
+    STORE_ALONE,
     BUILD,
     CONFIG,
     RELOADS,
     WORKERS,
+    RESTARTS,
     STARTED,
     CPU,
     MEMORY,
