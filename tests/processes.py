@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from tempfile import TemporaryDirectory
 
 
 class Process:
@@ -34,14 +35,15 @@ class Process:
 @asynccontextmanager
 async def running(*arguments: str, **env: str) -> AsyncIterator[Process]:
     """Run a command of twospeed; it is killed in the end if it still runs."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "twospeed", *arguments),
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONUNBUFFERED": "1", **env},
-    )
-    try:
-        yield Process(process)
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+    with TemporaryDirectory() as state:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "twospeed", *arguments),
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "TWOSPEED_STATE_DIR": state, **env},
+        )
+        try:
+            yield Process(process)
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()

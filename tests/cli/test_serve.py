@@ -9,7 +9,7 @@ import sys
 import aiohttp
 import pytest
 
-from twospeed.cli import MISUSED, main
+from twospeed.cli import FAILED, MISUSED, main
 from twospeed.cli.serve import screen
 from twospeed.config import read
 
@@ -156,3 +156,13 @@ async def test_a_broken_file_does_not_stop_the_next_start(served, tmp_path, allo
         if again.returncode is None:
             again.kill()
         await again.wait()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_store_that_cannot_be_named_so_does_not_start(tmp_path, capfd, monkeypatch, workers: str):
+    """What redis-py does not understand is told with its key, by whichever process finds it."""
+    monkeypatch.setenv("TWOSPEED_STATE_DIR", str(tmp_path / "state"))
+    path = tmp_path / "c.yaml"
+    path.write_text(CONFIG + "stores: {redis: {url: 'redis://h?no_such_option=1'}}\n")
+    assert main(["serve", "--config", str(path), "--workers", workers]) in (MISUSED, FAILED)
+    assert "stores.redis.url: got an unexpected keyword argument 'no_such_option'" in capfd.readouterr().err

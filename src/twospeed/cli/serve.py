@@ -132,11 +132,7 @@ def _work(options: argparse.Namespace) -> int:
         await Worker(server, load_text, crew.scatter).run(socket.socket(fileno=options.channel))
         return True
 
-    try:
-        return _run(run(), "the port of all workers")
-    except ConfigError as error:  # a secret that was there when the supervisor looked
-        print(error, file=sys.stderr)
-        return MISUSED
+    return _run(run(), "the port of all workers")
 
 
 def _this_program() -> list[str]:
@@ -240,6 +236,9 @@ def _run(work: Coroutine[Any, Any, bool], where: str) -> int:
     except OSError as error:
         print(f"cannot listen on {where}: {error.strerror or error}", file=sys.stderr)
         return FAILED
+    except ConfigError as error:  # what only shows when it is used
+        print(error, file=sys.stderr)
+        return MISUSED
 
 
 async def _until_stopped() -> None:

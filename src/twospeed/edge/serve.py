@@ -15,6 +15,7 @@ from twospeed.edge.http import HttpServer
 from twospeed.edge.late_admin import Address, LateAdmin
 from twospeed.edge.reloads import Reloads
 from twospeed.edge.reporting import Reporting
+from twospeed.problems import ConfigError, Problem
 from twospeed.runtime import Runtime, remember
 from twospeed.stores.shared import Host
 
@@ -51,8 +52,15 @@ class Server:
         self._retiring: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Ask for the store, for a second at most, and listen. Raises: OSError when the address cannot be had."""
-        await self._memory.start()
+        """Ask for the store, for a second at most, and listen.
+
+        Raises: OSError when the address cannot be had, ConfigError when that of the store is none.
+        """
+        try:
+            await self._memory.start()
+        except ValueError as error:
+            path = self.api.runtime.loaded.path
+            raise ConfigError([Problem(path, 1, 1, ("stores", "redis", "url"), str(error))]) from None
         await self.http.start(tls=self._tls, reuse_port=self._host is not None)
         self.reporting.start()
 

@@ -12,6 +12,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any
 
 from twospeed.config import Loaded
@@ -70,7 +71,7 @@ class Supervisor:
                 admin = self._admin.open_if_free(self.loaded.config.admin)
                 settle()
                 started((host, port), admin)
-                await self._watch()
+                await self._until_stopped()
             try:
                 return await self._drain(serving) and good
             finally:
@@ -135,17 +136,21 @@ class Supervisor:
             log.error("a worker ended before it served: not started")
         return good
 
+    async def _until_stopped(self) -> None:
+        watching, stopped = asyncio.create_task(self._watch()), asyncio.create_task(self._stopping.wait())
+        await asyncio.wait((watching, stopped), return_when=asyncio.FIRST_COMPLETED)
+        watching.cancel()
+        stopped.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+
     async def _watch(self) -> None:
-        """Collect counts and look after the silent until stopped."""
-        while not self._stopping.is_set():
+        """Collect counts and look after the silent."""
+        while True:
             await asyncio.gather(*(berth.count(COLLECT_EVERY) for berth in self.berths))
             for berth in self.berths:
                 berth.watch()
-            try:
-                async with asyncio.timeout(COLLECT_EVERY):
-                    await self._stopping.wait()
-            except TimeoutError:
-                continue
+            await asyncio.sleep(COLLECT_EVERY)
 
     async def _drain(self, serving: "set[asyncio.Task[None]]") -> bool:
         """Let all workers drain; kill those that have not after the deadline. Returns whether there were none."""

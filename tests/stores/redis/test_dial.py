@@ -16,6 +16,7 @@ from tests.stores.redis.server import Server, free_port
 
 from twospeed.policy.limit import Limit
 from twospeed.stores import RedisStore
+from twospeed.stores.redis.dial import dialler
 
 
 @pytest.fixture
@@ -111,3 +112,10 @@ async def test_a_password_in_the_address_is_used(fragile: Server, opened: Open):
         fragile, settings=RedisStore.model_construct(**{**RedisStore(url="env:X").model_dump(), "url": url})
     )
     assert stores.replica.state == "ok"
+
+
+@pytest.mark.parametrize("url", ["redis://h:99999", "redis://h?no_such_option=1", "redis://h?socket_timeout=soon"])
+async def test_an_address_that_is_none_is_told_at_once(url: str):
+    """Nobody waits for a Redis that can never be reached like this."""
+    with pytest.raises(ValueError):
+        dialler(RedisStore(url=url), url, "key")

@@ -20,6 +20,8 @@ def dialler(settings: RedisStore, url: str, key: str) -> Dial:
     Raises: ValueError, when the URL is none that redis-py understands.
     """
     pool: ConnectionPool = ConnectionPool.from_url(url, **_OPTIONS, driver_info=None, client_name="twospeed")
+    if not settings.cluster:
+        _tried(pool)
 
     async def direct() -> AbstractConnection:
         return cast(AbstractConnection, pool.make_connection())  # type: ignore[no-untyped-call]
@@ -34,6 +36,14 @@ def dialler(settings: RedisStore, url: str, key: str) -> Dial:
     if settings.cluster:
         return in_cluster
     return through_sentinels if settings.sentinels else direct
+
+
+def _tried(pool: ConnectionPool) -> None:
+    """Make a connection without connecting, to learn of options that do not exist."""
+    try:
+        pool.make_connection()  # type: ignore[no-untyped-call]
+    except TypeError as error:
+        raise ValueError(str(error).rpartition("__init__() ")[2]) from None
 
 
 async def _master(settings: RedisStore) -> tuple[str, int]:
