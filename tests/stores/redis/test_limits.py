@@ -319,3 +319,25 @@ async def test_slots_that_others_hold_are_held_for_a_moment(fragile: Server, ope
     assert (await refused(other.limits, ask(four))).dimension == "concurrency"
     clock.advance(2.0)
     assert await take(other, 4, four) == 2
+
+
+async def test_what_comes_free_is_not_taken_twice(fragile: Server, opened: Open, clock: Clock):
+    """A replica that loses its connection for a moment leaves what has left the window to those that have theirs."""
+    fragile.start()
+    settings = RedisStore(url=fragile.url, replicas=2)
+    one = await opened(fragile, clock, settings)
+    first = min(
+        int(line.split()[0][3:])
+        for line in fragile.do("CLIENT", "LIST", "TYPE", "normal").decode().splitlines()
+        if "twospeed" in line
+    )
+    other = await opened(fragile, clock, settings)
+    assert (await take(one, 5), await take(other, 5)) == (5, 5)
+    clock.advance(60.2)
+    assert (await take(one, 1), await take(other, 1)) == (0, 0)
+    clock.advance(0.6)
+    fragile.do("CLIENT", "KILL", "ID", first)
+    await until(lambda: one.replica.state == "degraded")
+    refusal = await refused(one.limits, ask(TEN))
+    assert (refusal.dimension, refusal.retry_after) == ("rpm", 1.0)
+    assert await take(other, 11) == 10

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.resources import files
 from math import ceil
+from operator import sub
 from typing import Any
 
 import msgspec
@@ -22,7 +23,7 @@ from twospeed.stores.redis.link import Link, Script, Trouble, Word
 from twospeed.stores.redis.replica import Replica
 
 BACKLOG = 10_000  # corrections kept per pool while Redis is away, the latest
-RECENT = 1.0  # seconds for which others are taken to hold the slots that they held when Redis last answered
+RECENT = 1.0  # seconds for which others may still reach Redis, or be about to, when this process does not
 SLOTS = 1_000  # requests under way told in one step
 _MICRO = 1_000_000
 _SCRIPT = Script(files(__package__).joinpath("limit.lua").read_text())
@@ -222,12 +223,12 @@ class RedisLimits:
         part = self._part(pool)
         if now - pool.seen_at >= WINDOW:
             return part
+        if now - pool.seen_at < RECENT:
+            # Nothing but what was left: others that still reach Redis may have taken what has come free here.
+            return _left(pool, (*map(sub, pool.own.sums(now), pool.owed.sums(now)), pool.mine[3]))
         if pool.left is None:
-            pool.left = least(part, remainder(pool.limit, pool.replicas, pool.seen, pool.mine))
-        if now - pool.seen_at < RECENT or part.concurrency is None:
-            return pool.left
-        # Slots may have come free anywhere since.
-        return pool.left.model_copy(update={"concurrency": part.concurrency})
+            pool.left = _left(pool, pool.mine).model_copy(update={"concurrency": part.concurrency})
+        return pool.left
 
     def _take_alone(self, pool: _Pool, ask: Ask) -> Permit | Refusal:
         self.alone += 1
@@ -235,7 +236,8 @@ class RedisLimits:
         part = self._allowance(pool, now)
         for dimension, most in part:
             if most == 0:
-                return Refusal(dimension, 1.0 if dimension == "concurrency" else pool.seen_at + WINDOW - now)
+                passing = dimension == "concurrency" or getattr(_left(pool, pool.mine), dimension)
+                return Refusal(dimension, RECENT if passing else pool.seen_at + WINDOW - now)
         busy = 0 if part.concurrency is None else pool.leases.busy(now, part.concurrency)
         refusal = pool.own.take(Ask(ask.pool, part, ask.input_tokens, ask.output_tokens), busy, now)
         if refusal is not None:
@@ -291,6 +293,11 @@ class RedisLimits:
 
     def _tell(self, pool: _Pool, step: str, *words: Word) -> None:
         pool.link.tell(_SCRIPT, pool.keys, (step, self._instant(), *words))
+
+
+def _left(pool: _Pool, own: Sequence[int]) -> Limit:
+    """Return this process's share, or less: what it has used and an equal part of what was left."""
+    return least(pool.part, remainder(pool.limit, pool.replicas, pool.seen, own))
 
 
 def _heard(pool: _Pool, seen: Sequence[int], now: float) -> None:
