@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Continue CLI (cn): a headless turn with a tool call, over its openai provider.
+# Continue CLI (cn): a headless turn with a tool call, over its openai provider, and a second one in the same session.
 . "$(dirname "$0")/setup.sh"
 node_packages @continuedev/cli@1.5.47
 project
+serve
 cat >"$PLACE/config.yaml" <<Y
 name: twospeed
 version: 1.0.0
@@ -11,6 +12,7 @@ models:
   - {name: auto, provider: openai, model: auto, apiBase: "$URL/v1", apiKey: any, roles: [chat, edit, apply]}
 Y
 export CONTINUE_TELEMETRY_ENABLED=0
-timeout 120 cn --config "$PLACE/config.yaml" --auto -p "what is in README.md?" </dev/null >"$PLACE/out" 2>"$PLACE/err" || { cat "$PLACE/out" "$PLACE/err"; failed "exit"; }
-[ -s "$PLACE/out" ] || { cat "$PLACE/err"; failed "no answer"; }
-ok "$(wc -w <"$PLACE/out") words"
+turn cn --config "$PLACE/config.yaml" --auto -p "what is in README.md?"
+turn cn --config "$PLACE/config.yaml" --auto --resume -p "and in calc.py?"
+seen chat
+ok "$(cn --version): two turns with tools"

@@ -2,6 +2,7 @@
 # Continue's completion transport: fill-in-the-middle over its openai, mistral, deepseek and inception providers; typing on.
 . "$(dirname "$0")/setup.sh"
 node_packages @continuedev/openai-adapters@1.37.0
+serve
 cat >"$PLACE/drive.mjs" <<'JS'
 import { constructLlmApi } from "@continuedev/openai-adapters";
 const quiet = new AbortController().signal;

@@ -2,6 +2,7 @@
 # openai (Node SDK): plain, streamed, streamed tool call and its answer.
 . "$(dirname "$0")/setup.sh"
 node_packages openai@6.49.0
+serve
 cat >"$PLACE/run.mjs" <<'JS'
 import OpenAI from "openai";
 const client = new OpenAI();

@@ -2,6 +2,7 @@
 # openai (Python SDK): plain, streamed, streamed with a tool call and its answer, completions, models.
 . "$(dirname "$0")/setup.sh"
 python_packages openai==3.54.0
+serve
 python - <<'PY' || failed "see above"
 import json
 import openai
