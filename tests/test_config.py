@@ -145,7 +145,7 @@ def test_secrets_are_resolved_apart_from_the_config(tmp_path):
     loaded = real(tmp_path)
     assert loaded.provider_keys == {"real": "real-hush"}
     assert loaded.provider_headers == {"real": {"x-team": "team-hush", "x-plain": "visible"}}
-    assert loaded.admin_key == hashlib.sha256(b"admin-hush").digest()
+    assert loaded.admins == {"admin": hashlib.sha256(b"admin-hush").digest()}
     assert loaded.callers == (
         ("ann", hashlib.sha256(b"ann-hush").digest(), ["*"]),
         ("bob", hashlib.sha256(b"bob-hush").digest(), ["fast"]),

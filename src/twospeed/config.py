@@ -35,6 +35,8 @@ from twospeed.upstream import Provider, SimulatedProvider, completions, dialects
 from twospeed.upstream.dial import through
 
 REDIS_URL: Path = ("stores", "redis", "url")
+LEDGER = "ledger.db"
+ADMIN = "admin"  # what admin.key is called
 FREE_KEYS = "x-"  # top-level keys that begin so are the operator's own, a place for anchors
 
 
@@ -65,6 +67,9 @@ class Stores(Settings):
 
     redis: RedisStore | None = None
     """Shared by all replicas. Left out: the workers of this host share theirs, and no other host does."""
+    ledger: str | None = None
+    """File of the audit ledger, an SQLite database; its folder is made. Left out: ledger.db where this program keeps its state:
+    TWOSPEED_STATE_DIR, else STATE_DIRECTORY, else ~/.local/state/twospeed."""
 
 
 class Config(Settings):
@@ -117,8 +122,9 @@ class Loaded:
     callers: tuple[tuple[str, bytes, list[str]], ...] = field(repr=False)
     provider_keys: Mapping[str, str] = field(repr=False)
     provider_headers: Mapping[str, Mapping[str, str]] = field(repr=False)
-    admin_key: bytes | None = field(repr=False)  # SHA-256 digest
+    admins: Mapping[str, bytes] = field(repr=False)  # SHA-256 digests of admin keys, by name
     redis_url: str | None = field(repr=False)  # with its reference replaced
+    ledger: FilePath
     proxies: Mapping[str, str] = field(repr=False)
     collectors: Mapping[Signal, Collector] = field(repr=False)
     conventions: frozenset[str]
@@ -327,14 +333,22 @@ def _loaded(
         provider_headers={
             name: _headers(("providers", name), provider, resolved) for name, provider in providers.items()
         },
-        admin_key=digest(resolved[("admin", "key")]) if config.admin.key else None,
+        admins=dict(_admins(config.admin, resolved)),
         redis_url=resolved.get(REDIS_URL) or (config.stores.redis.url if config.stores.redis else None),
+        ledger=FilePath(file).parent / config.stores.ledger if config.stores.ledger else state_folder(env) / LEDGER,
         proxies={name: proxy for name in providers if (proxy := resolved.get(("providers", name, "proxy")))},
         collectors=dict(_collectors(config.telemetry, resolved, env)),
         conventions=frozenset(filter(None, env.get(OPT_IN_VARIABLE, "").replace(" ", "").split(","))),
         text=text,
         warnings=warnings,
     )
+
+
+def _admins(admin: Admin, resolved: Mapping[Path, str]) -> Iterator[tuple[str, bytes]]:
+    if admin.key is not None:
+        yield ADMIN, digest(resolved[("admin", "key")])
+    for place, key in enumerate(admin.keys):
+        yield key.name, digest(resolved[("admin", "keys", place, "key")])
 
 
 def _backends(name: str, provider: Provider) -> Iterator[Backend]:

@@ -71,8 +71,8 @@ class Served:
 async def admin(key: str | None = None, host: str = "127.0.0.1") -> AsyncIterator[Served]:
     """Serve a desk on a free port."""
     desk = Written()
-    digest = hashlib.sha256(key.encode()).digest() if key else None
-    listener = Admin(desk, lambda: digest)
+    keys = {"ann": hashlib.sha256(key.encode()).digest()} if key else {}
+    listener = Admin(desk, lambda: keys)
     sock = listening(host, 0)
     port = sock.getsockname()[1]
     await listener.start(sock)
@@ -207,7 +207,7 @@ async def test_who_comes_before_it_is_loaded_waits():
     sock = listening("127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*sock.getsockname())
     writer.write(b"GET /admin/status HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-    listener = Admin(Written(), lambda: None)
+    listener = Admin(Written(), dict)
     await listener.start(sock)
     async with asyncio.timeout(10):
         assert b'"serving"' in await reader.read()

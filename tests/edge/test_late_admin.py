@@ -13,7 +13,7 @@ from twospeed.policy.listen import Admin as Settings
 
 async def test_it_answers_once_it_is_loaded():
     """A scraper that comes at once waits and is served."""
-    admin = LateAdmin(Written(), lambda: None)
+    admin = LateAdmin(Written(), dict)
     host, port = admin.open(Settings(port=0))
     async with aiohttp.ClientSession() as http, http.get(f"http://{host}:{port}/metrics") as answer:
         assert answer.status == 200
@@ -24,7 +24,7 @@ async def test_the_usual_port_may_be_taken(caplog):
     """Nobody asked for it, so the server starts without; one that was asked for must be had."""
     with listening("127.0.0.1", 0) as sock:
         port = sock.getsockname()[1]
-        admin = LateAdmin(Written(), lambda: None)
+        admin = LateAdmin(Written(), dict)
         unasked = Settings.model_construct(_fields_set=set(), host="127.0.0.1", port=port, key=None)
         with caplog.at_level(logging.WARNING):
             assert admin.open_if_free(unasked) is None

@@ -13,7 +13,7 @@ import hmac
 import json
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from ipaddress import ip_address
 from typing import Any, Protocol
 
@@ -24,6 +24,7 @@ IDLE = 30.0  # seconds a connection may take for its next request
 MOST_CONNECTIONS = 256
 GOODBYE = 1.0  # seconds for answers under way when the listener closes
 
+ACTOR = web.RequestKey("actor", str)  # whose key a request came with
 log = logging.getLogger("twospeed.admin")
 _SAFE = {
     "cache-control": "no-store",
@@ -54,12 +55,12 @@ class Admin:
     """Serves one desk on one socket.
 
     Args:
-        key: Gives the SHA-256 digest of the admin key in force, None when there is none.
+        keys: Gives the SHA-256 digests of the admin keys in force, by name.
     """
 
-    def __init__(self, desk: Desk, key: Callable[[], bytes | None]) -> None:
+    def __init__(self, desk: Desk, keys: Callable[[], Mapping[str, bytes]]) -> None:
         self._desk = desk
-        self._key = key
+        self._keys = keys
         self._loopback = False
         self._runner: web.AppRunner | None = None
         self._server: asyncio.Server | None = None
@@ -104,10 +105,12 @@ class Admin:
         """Let a request in or raise what it is told."""
         if (request.content_length or 0) > BODY_LIMIT:
             raise web.HTTPRequestEntityTooLarge(BODY_LIMIT, request.content_length or 0, text="the body is too large")
-        key = self._key()
-        if key is not None and any(_is(key, given) for given in _given(request)):
-            return
-        if key is None and not (self._loopback and request.method in _READS):
+        keys = self._keys()
+        for name, key in keys.items():
+            if any(_is(key, given) for given in _given(request)):
+                request[ACTOR] = name
+                return
+        if not keys and not (self._loopback and request.method in _READS):
             raise web.HTTPForbidden(text="this takes an admin key, and none is configured: set admin.key")
         if not self._loopback or request.method not in _READS:
             raise web.HTTPUnauthorized(text="this takes the admin key, as a bearer token or as x-admin-key")

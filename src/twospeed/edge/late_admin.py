@@ -6,7 +6,7 @@ Task: the loading, awaited by `close`.
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -25,12 +25,12 @@ class LateAdmin:
     """The admin listener of one desk.
 
     Args:
-        key: Gives the SHA-256 digest of the admin key in force, None when there is none.
+        keys: Gives the SHA-256 digests of the admin keys in force, by name.
     """
 
-    def __init__(self, desk: "Desk", key: Callable[[], bytes | None]) -> None:
+    def __init__(self, desk: "Desk", keys: Callable[[], Mapping[str, bytes]]) -> None:
         self._desk = desk
-        self._key = key
+        self._keys = keys
         self._loading: asyncio.Task[Admin] | None = None
 
     def open(self, settings: Settings) -> Address:
@@ -57,7 +57,7 @@ class LateAdmin:
 
     async def _serve(self, sock: socket.socket) -> "Admin":
         module = await asyncio.to_thread(import_module, "twospeed.edge.admin")
-        admin: Admin = module.Admin(self._desk, self._key)
+        admin: Admin = module.Admin(self._desk, self._keys)
         await admin.start(sock)
         settle()
         return admin

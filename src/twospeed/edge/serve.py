@@ -47,7 +47,7 @@ class Server:
         tls = loaded.config.listen.tls
         self._tls = certificates.server(tls, Path(loaded.path).parent) if tls else None
         self.desk = OneProcess(self)
-        self._admin = LateAdmin(self.desk, lambda: self.api.runtime.loaded.admin_key)
+        self._admin = LateAdmin(self.desk, lambda: self.api.runtime.loaded.admins)
         self._stopping = asyncio.Event()
         self._retiring: asyncio.Task[None] | None = None
 

@@ -50,7 +50,7 @@ class Supervisor:
         self.draining = False
         self._workers = workers
         self._command = command
-        self._admin = LateAdmin(Fleet(self), lambda: self.loaded.admin_key)
+        self._admin = LateAdmin(Fleet(self), lambda: self.loaded.admins)
         self._stopping = asyncio.Event()
         self._reloading = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()

@@ -80,6 +80,15 @@ class Listen(Settings):
     """Origins of web pages that may use this server from a browser, as https://chat.example.com, or `*`."""
 
 
+class AdminKey(Settings):
+    """One entry of `admin.keys`."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.@-]{1,64}$")]
+    """Stands in the audit ledger for whoever uses the key."""
+    key: SecretStr
+    """env:NAME, file:PATH or sha256:HEX."""
+
+
 class Admin(Settings):
     """`admin:` in the config file: the listener for metrics, the status page and everything that changes the server."""
 
@@ -88,7 +97,10 @@ class Admin(Settings):
     port: Annotated[int, Field(ge=0, le=65_535)] = 8081
     """TCP port; 0 lets the system choose."""
     key: SecretStr | None = None
-    """env:NAME, file:PATH or sha256:HEX. Left out: this machine may read, and nobody may write."""
+    """env:NAME, file:PATH or sha256:HEX; in the audit ledger it is called admin. Without any key this machine may read, and
+    nobody may write."""
+    keys: list[AdminKey] = []
+    """Keys of several people or machines, each by a name of its own."""
 
 
 def loopback(host: str) -> bool:

@@ -9,6 +9,7 @@ Source: https://www.sqlite.org/wal.html, https://www.sqlite.org/autoinc.html
 import hashlib
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 from twospeed.policy.audit import ORIGIN, Break, Entry, Line, broken, chained
 
 PATIENCE = 5.0  # seconds to wait for another process that writes
+TRIES = 50  # within that
 COLUMNS = Entry.__struct_fields__
 Pair = tuple[Entry, bytes]  # an entry and the JSON of its evidence
 
@@ -138,14 +140,27 @@ class Book:
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
             connection = sqlite3.connect(self.path, PATIENCE, isolation_level=None, check_same_thread=False)
             try:
-                connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute("PRAGMA synchronous=FULL")
-                connection.executescript(_TABLES)
+                _prepare(connection)
             except BaseException:
                 connection.close()
                 raise
             self._connection, self._file = connection, _identity(self.path)
         return self._connection
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    """Make the file a ledger. Two processes may meet here, and the change to WAL does not wait for others by itself."""
+    for tried in range(TRIES):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            break
+        except sqlite3.OperationalError:
+            if tried == TRIES - 1:
+                raise
+            time.sleep(PATIENCE / TRIES)
+    connection.execute("PRAGMA synchronous=FULL")
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'line_kept'").fetchone():
+        connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

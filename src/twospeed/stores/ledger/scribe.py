@@ -122,6 +122,8 @@ class Scribe:
         self._settled.set()
 
     async def _read(self, look: Callable[[Book], T], otherwise: T) -> T:
+        if not self.path.exists():
+            return otherwise
         try:
             found = await asyncio.get_running_loop().run_in_executor(self._eye, look, self._copy)
         except UNUSABLE as error:
