@@ -17,6 +17,7 @@ from twospeed.edge.reloads import Reloads
 from twospeed.edge.reporting import Reporting
 from twospeed.problems import ConfigError, Problem
 from twospeed.runtime import Runtime, remember
+from twospeed.stores.ledger import Scribe
 from twospeed.stores.shared import Host
 
 FLUSH_AFTER = 0.25  # seconds between two writes of the request log
@@ -46,6 +47,7 @@ class Server:
         self.http = HttpServer(self.api, loaded.config.listen)
         tls = loaded.config.listen.tls
         self._tls = certificates.server(tls, Path(loaded.path).parent) if tls else None
+        self.ledger = Scribe(loaded.ledger)  # of a worker never written: its supervisor keeps the book
         self.desk = OneProcess(self)
         self._admin = LateAdmin(self.desk, lambda: self.api.runtime.loaded.admins)
         self._stopping = asyncio.Event()
@@ -144,6 +146,7 @@ class Server:
     async def close(self) -> None:
         """Close the admin listener, send what the store and telemetry have not been told yet."""
         await self._admin.close()
+        await self.ledger.close()
         await self._memory.close()
         await self.reporting.close(GOODBYE if self._host is None else WORKERS_GOODBYE)
 

@@ -24,6 +24,7 @@ from twospeed.edge.heap import settle
 from twospeed.edge.late_admin import Address, LateAdmin
 from twospeed.edge.reloads import Reloads
 from twospeed.edge.sockets import reserved
+from twospeed.stores.ledger import Scribe
 from twospeed.stores.shared import forget
 
 GRACE = 5.0  # seconds beyond the drain deadline before a worker is killed
@@ -50,6 +51,7 @@ class Supervisor:
         self.draining = False
         self._workers = workers
         self._command = command
+        self.ledger = Scribe(loaded.ledger)
         self._admin = LateAdmin(Fleet(self), lambda: self.loaded.admins)
         self._stopping = asyncio.Event()
         self._reloading = asyncio.Lock()
@@ -76,6 +78,7 @@ class Supervisor:
                 return await self._drain(serving) and good
             finally:
                 await self._admin.close()
+                await self.ledger.close()
 
     def stop(self) -> None:
         """Let `run` come to its end."""
