@@ -211,6 +211,17 @@ class HealthContract:
         health.succeeded(BACKEND, 0.2)
         assert health.usable(BACKEND)
 
+    def test_an_open_breaker_says_when_somebody_may_try(self, health: Health, clock: Clock):
+        """Until its probe is due the wait shrinks; a backend that may be tried now has none."""
+        assert health.wait(BACKEND) == 0.0
+        fail(health)
+        before = health.wait(BACKEND)
+        clock.advance(2.0)
+        assert before > 2.0
+        assert abs(before - health.wait(BACKEND) - 2.0) < 0.001
+        clock.advance(before)
+        assert health.wait(BACKEND) == 0.0
+
     def test_probe_without_verdict_is_free_again(self, health: Health, clock: Clock):
         """When the client of a probe leaves, the next request may probe."""
         fail(health)
@@ -296,6 +307,30 @@ class AffinityContract:
         kept = [n for n in range(SIZE) if affinity.get(f"s{n}")]
         assert 0 in kept
         assert len(kept) <= SIZE - 3
+
+    def test_remembers_what_is_cached_and_spent(self, affinity: Affinity, clock: Clock):
+        """How much of a session's prompt a backend may have cached is known for as long as the session is."""
+        clock.advance(7.0)
+        affinity.put("s", BACKEND, 61_000, 0.25)
+        bound = affinity.bound("s")
+        assert bound is not None
+        assert (bound.backend, bound.tokens, bound.spent) == (BACKEND, 61_000, 0.25)
+        assert bound.at == pytest.approx(clock.now, abs=1e-3)
+        clock.advance(TTL + 1)
+        assert affinity.bound("s") is None
+
+    def test_pins_hold_for_their_time(self, affinity: Affinity, clock: Clock):
+        """A session an operator has sent somewhere stays there until the time is over or the pin is taken back."""
+        assert affinity.pinned("s") is None
+        affinity.pin("s", "deep", 10.0)
+        affinity.pin("t", BACKEND, 100.0)
+        affinity.put("s", "a/m@eu")
+        assert (affinity.pinned("s"), affinity.pinned("t"), affinity.pinned("u")) == ("deep", BACKEND, None)
+        assert affinity.get("s") == "a/m@eu"
+        clock.advance(10.5)
+        assert (affinity.pinned("s"), affinity.pinned("t")) == (None, BACKEND)
+        affinity.pin("t", BACKEND, 0.0)
+        assert affinity.pinned("t") is None
 
 
 def fail(health: Health) -> None:

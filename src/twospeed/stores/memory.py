@@ -10,7 +10,8 @@ from collections.abc import Callable
 import msgspec
 
 from twospeed.errors import Kind
-from twospeed.policy.breaker import Breaker, Signal, State, Status, news, recent, step
+from twospeed.policy.affinity import Bound
+from twospeed.policy.breaker import Breaker, Signal, State, Status, news, recent, step, wait
 from twospeed.policy.limit import LEASE, Ask, Leases, Level, Limit, Permit, Refusal
 from twospeed.policy.window import CELLS, Meter, levels
 
@@ -143,6 +144,10 @@ class MemoryHealth:
         """Claim the one try per second that even an open breaker allows when nothing else is left."""
         return self._claim(backend, Signal.LAST_RESORT)
 
+    def wait(self, backend: str) -> float:
+        """Return the seconds until the backend may be tried."""
+        return wait(self.settings, self._states.get(backend, _UNTRIED), self._clock())
+
     def succeeded(self, backend: str, first_token: float | None) -> None:
         """Count a success."""
         self._signal(backend, Signal.SUCCESS)
@@ -194,16 +199,36 @@ class MemoryAffinity:
         self._clock = clock
         self._ttl = ttl
         self._size = size
-        self._served: OrderedDict[str, tuple[str, float]] = OrderedDict()  # served longest ago first
+        self._served: OrderedDict[str, Bound] = OrderedDict()  # served longest ago first
+        self._pins: dict[str, tuple[str, float]] = {}  # by session, with the instant they end
 
     def get(self, session: str) -> str | None:
         """Return the backend that served the session last."""
-        served = self._served.get(session)
-        return served[0] if served is not None and served[1] > self._clock() else None
+        bound = self.bound(session)
+        return bound.backend if bound is not None else None
 
-    def put(self, session: str, backend: str) -> None:
+    def bound(self, session: str) -> Bound | None:
+        """Return where the session stands."""
+        served = self._served.get(session)
+        return served if served is not None and served.at + self._ttl > self._clock() else None
+
+    def put(self, session: str, backend: str, tokens: int = 0, spent: float = 0.0) -> None:
         """Note that `backend` served the session just now."""
         self._served.pop(session, None)
-        self._served[session] = (backend, self._clock() + self._ttl)
+        self._served[session] = Bound(backend, self._clock(), tokens, spent)
         if len(self._served) > self._size:
             self._served.popitem(last=False)
+
+    def pin(self, session: str, to: str, seconds: float) -> None:
+        """Send the session somewhere; pins that have ended make room."""
+        now = self._clock()
+        self._pins = {name: pin for name, pin in self._pins.items() if pin[1] > now and name != session}
+        if seconds > 0:
+            self._pins[session] = to, now + seconds
+
+    def pinned(self, session: str) -> str | None:
+        """Return where an operator has sent the session."""
+        if not self._pins:
+            return None
+        to, ends = self._pins.get(session, ("", 0.0))
+        return to if ends > self._clock() else None

@@ -50,6 +50,8 @@ class RedisStores(msgspec.Struct):
     def _hear(self, what: str, about: str, age: float) -> None:
         if what == "session":
             self.affinity.heard(about)
+        elif what == "pin":
+            self.affinity.heard_pin(about, age)
         elif age < FRESH and what in (Signal.HEARD_OPEN, Signal.HEARD_CLOSED):
             self.health.heard(about, Signal(what))
 

@@ -25,7 +25,7 @@ KEY, ALSO, LENGTH, NAME, HEAD = 0, 1, 2, 3, 20
 _NAME_BYTES = (HEAD - NAME) * 8
 _WORD = 8
 FIRST = 8  # cell at which tables may begin
-_MAGIC = 0x7477_6F73_7065_6502  # "twospee" and the version of the layout
+_MAGIC = 0x7477_6F73_7065_6503  # "twospee" and the version of the layout
 _PAIR = Struct("qq")
 
 
