@@ -176,6 +176,7 @@ class Plan(msgspec.Struct, frozen=True):
     deadline: float
     stream: bool
     replayable: bool = True
+    most: int = 3  # attempts that may reach a provider (R4)
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -186,6 +187,27 @@ class Usage(msgspec.Struct, frozen=True):
     cached_tokens: int = 0
     reasoning_tokens: int = 0
     estimated: bool = False
+
+
+class Called(NamedTuple):
+    """A tool call of an answer. `arguments`: JSON text, or plain text for a tool that takes that."""
+
+    name: str
+    arguments: str
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """What an answer said, as far as it was listened to: the same for every dialect.
+
+    `text`: its first characters, without reasoning. `refused`: marked as a refusal by the provider itself. `cut`: it
+    ended at its token limit, so that its last call may not be whole. `deaf`: it could not be read to its end.
+    """
+
+    text: str = ""
+    calls: tuple[Called, ...] = ()
+    refused: bool = False
+    cut: bool = False
+    deaf: bool = False
 
 
 class Trace(msgspec.Struct, frozen=True, gc=False):
@@ -305,12 +327,14 @@ __all__ = [
     "TIERS",
     "Attempt",
     "Backend",
+    "Called",
     "Candidate",
     "Completion",
     "Conversation",
     "Declared",
     "Exchange",
     "Fault",
+    "Heard",
     "Kind",
     "Message",
     "Plan",
