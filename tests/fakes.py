@@ -113,6 +113,9 @@ class Notes:
     def last_resort(self, backend: str) -> bool:
         return backend in self.last_resorts
 
+    def wait(self, backend: str) -> float:
+        return 4.5
+
     def succeeded(self, backend: str, first_token: float | None) -> None:
         self.heard.append(("succeeded", backend))
 

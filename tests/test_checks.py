@@ -19,6 +19,19 @@ def found(env=None, **sections):
     return {finding.path: finding.message for finding in check(value, Names(value, env or {}))}
 
 
+@pytest.mark.parametrize(
+    "admin",
+    [
+        {"key": "env:A", "keys": [{"name": "admin", "key": "env:B"}]},
+        {"keys": [{"name": "ann", "key": "env:A"}, {"name": "ann", "key": "env:B"}]},
+    ],
+)
+def test_two_admin_keys_of_one_name_are_found(admin):
+    """The ledger could not say whose it was."""
+    [path] = found(admin=admin)
+    assert path == ("admin", "keys", len(admin["keys"]) - 1, "name")
+
+
 def test_a_sound_file_has_no_findings():
     """Nothing is said about what is right."""
     assert found(models={"coder": ["sim/quick", "sim/slow"], "gpt-*": "auto"}) == {}
@@ -177,3 +190,16 @@ def test_a_rollout_is_between_two_versions_that_are_served():
 def test_rollouts_of_a_wrong_shape_are_left_to_their_settings(rollouts):
     """The checks between sections say nothing about them and do not fail."""
     assert found(rollouts=rollouts) == {}
+
+
+def test_a_tier_that_is_down_does_what_was_meant_or_a_warning_says_why_not():
+    """An empty answer is for completions, and the other tier must be able to help."""
+    path = ("tiers", "fast", "when_down")
+    chatty = {"fast": TIERS["fast"] | {"when_down": "empty"}, "deep": TIERS["deep"]}
+    assert "only completions" in found(tiers=chatty)[path]
+    typing = {"sim": PROVIDERS["sim"] | {"dialects": ["completions"]}}
+    assert found(providers=typing, tiers=chatty) == {}
+    talking = {"sim": PROVIDERS["sim"] | {"dialects": ["chat"]}}
+    assert "no provider of this tier offers completions" in found(providers=talking, tiers=chatty)[path]
+    alone = {"fast": TIERS["fast"] | {"when_down": "other_tier"}, "deep": TIERS["fast"]}
+    assert "no backend that this one lacks" in found(tiers=alone)[path]

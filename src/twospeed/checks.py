@@ -10,13 +10,14 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal, NamedTuple
 
 from twospeed.policy.catalogue import RESERVED, is_glob
+from twospeed.policy.down import OTHER
 from twospeed.policy.listen import Admin, Listen, loopback
 from twospeed.policy.plan import DEFAULT_TIMEOUTS
 from twospeed.problems import Path, nearest
 from twospeed.secrets import PRIVATE_HEADERS, is_reference, is_set
-from twospeed.types import TIERS
+from twospeed.types import TIERS, Tier
 from twospeed.units import duration, written_duration
-from twospeed.upstream import Common
+from twospeed.upstream import AnthropicProvider, Common, OpenAiProvider, SimulatedProvider
 
 DEFAULT_REGION = Common.model_fields["region"].default
 FRAMING = frozenset(
@@ -96,6 +97,7 @@ def check(value: Mapping[str, Any], names: Names) -> Iterator[Finding]:
     for tier in TIERS:
         settings = _block(_block(value, "tiers"), tier)
         yield from _tier(("tiers", tier), settings, names)
+        yield from _down(("tiers", tier, "when_down"), tier, value, names)
         yield from _timeouts(("tiers", tier, "timeouts"), tier, _block(settings, "timeouts"))
         yield from _weights(("tiers", tier, "rank", "weights"), settings, names)
 
@@ -107,12 +109,19 @@ def _doors(value: Mapping[str, Any]) -> Iterator[Finding]:
     if isinstance(host, str) and not loopback(host) and not value.get("keys"):
         message = f"{host!r} is open to other machines and no keys are configured: add `keys`, or listen on 127.0.0.1"
         yield Finding(("listen", "host"), message)
-    if isinstance(admin_host, str) and not loopback(admin_host) and not admin.get("key"):
+    if isinstance(admin_host, str) and not loopback(admin_host) and not (admin.get("key") or admin.get("keys")):
         message = f"{admin_host!r} is open to other machines: add `admin.key`, or listen on 127.0.0.1"
         yield Finding(("admin", "host"), message)
     port, admin_port = listen.get("port", Listen().port), admin.get("port", Admin().port)
     if port == admin_port != 0:
         yield Finding(("admin" if "port" in admin else "listen", "port"), f"{port} is taken by both listen and admin")
+    taken = {"admin": "admin.key"} if admin.get("key") else {}
+    for place, key in enumerate(_list(admin, "keys")):
+        name = key.get("name") if isinstance(key, dict) else None
+        if isinstance(name, str):
+            first = taken.setdefault(name, f"admin.keys[{place}]")
+            if first != f"admin.keys[{place}]":
+                yield Finding(("admin", "keys", place, "name"), f"the name '{name}' is taken by {first}")
 
 
 def _callers(value: Mapping[str, Any], names: Names) -> Iterator[Finding]:
@@ -302,6 +311,35 @@ def _tier(path: Path, settings: Mapping[str, Any], names: Names) -> Iterator[Fin
     ends = [end for target in targets for end in names.flat(target)]
     if ends and not dangling and all(names.backends.get(end) in names.left_out for end in ends):
         yield Finding((*path, "models"), _nobody(ends, names))
+
+
+def _down(path: Path, tier: Tier, value: Mapping[str, Any], names: Names) -> Iterator[Finding]:
+    """Warn where what a tier is to do when it is down does nothing, or not for everybody."""
+    tiers = _block(value, "tiers")
+    wanted = _block(tiers, tier).get("when_down")
+    own, other = ({end for name in _listed(tiers, one) for end in names.flat(name)} for one in (tier, OTHER[tier]))
+    if wanted == "other_tier" and other <= own:
+        message = f"the {OTHER[tier]} tier has no backend that this one lacks, so this refuses as before"
+        yield Finding(path, message, severity="warning")
+    if wanted == "empty":
+        spoken = [_apis(names.providers.get(names.backends.get(end, ""), {})) for end in own if end in names.backends]
+        chat = any("completions" not in apis or len(apis) > 1 for apis in spoken)
+        if spoken and not any("completions" in apis for apis in spoken):
+            message = "no provider of this tier offers completions, so nobody ever gets an empty answer"
+            yield Finding(path, message, severity="warning")
+        elif chat:
+            message = "only completions get the empty answer; chat and everything else in this tier is still refused"
+            yield Finding(path, message, severity="warning")
+
+
+def _apis(provider: Mapping[str, Any]) -> list[str]:
+    kinds: dict[str, type[Common]] = {"anthropic": AnthropicProvider, "simulated": SimulatedProvider}
+    default = kinds.get(provider.get("kind", ""), OpenAiProvider).model_fields["dialects"].default
+    return _texts(_list(provider, "dialects")) or list(default)
+
+
+def _listed(tiers: Mapping[str, Any], tier: str) -> list[str]:
+    return _texts(_list(_block(tiers, tier), "models"))
 
 
 def _nobody(ends: Iterable[str], names: Names) -> str:

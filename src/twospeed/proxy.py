@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 import msgspec
+from msgspec.structs import replace
 
-from twospeed.dialects import Dialect, Estimating, Reader
+from twospeed.dialects import Dialect, Emptying, Estimating, Reader
 from twospeed.errors import Fault, Kind
 from twospeed.heartbeat import Heartbeat
 from twospeed.keystrokes import Keystrokes
@@ -23,10 +24,12 @@ from twospeed.policy.catalogue import Catalogue
 from twospeed.policy.choose import Chooser, unserved
 from twospeed.policy.classify import Classifier
 from twospeed.policy.completing import completing, family_notes
+from twospeed.policy.down import down, note
 from twospeed.policy.estimate import BYTES_PER_TOKEN
 from twospeed.policy.headers import Pair, to_client, without_dialect
 from twospeed.policy.keystroke import CancelOlder, Stroke
 from twospeed.policy.plan import Needs, Planner
+from twospeed.policy.race import MAX_ATTEMPTS
 from twospeed.policy.session import identify
 from twospeed.relay import Reply, interrupt, relay
 from twospeed.seats import Seats
@@ -49,6 +52,14 @@ class Call(msgspec.Struct):
     headers: Mapping[bytes, bytes]
     body: bytes
     started_at: float
+
+
+class Nothing(Exception):
+    """No backend can serve, and the answer is an empty one. `fault`: why."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.kind.value)
+        self.fault = fault
 
 
 class Proxy:
@@ -113,7 +124,14 @@ class Proxy:
                 await self._keystrokes.begin(record.id, _stroke(record, request), self._rule(plan))
             seat = await self._seats.take(plan.tier, plan.deadline)
             heartbeat = self._heartbeat(call, plan, reply, record)
-            attempt = await self._attempts.run(plan, self._job(call, request, record), record)
+            try:
+                attempt = await self._attempts.run(plan, self._job(call, request, record), record)
+            except Fault as fault:
+                plan = self._elsewhere(call, request, record, verdict, plan, fault)
+                self._seats.give(seat)
+                seat = None
+                seat = await self._seats.take(plan.tier, plan.deadline)
+                attempt = await self._attempts.run(plan, self._job(call, request, record), record)
             if heartbeat:
                 heartbeat.stop()
             self._planner.bind(plan.tier, record.session, attempt.row.backend.name)
@@ -122,6 +140,8 @@ class Proxy:
             await relay(attempt, self._headers(record, attempt), reply, record, plan.deadline, self._clock)
         except Fault as fault:
             self._refuse(call, reply, record, fault)
+        except Nothing as empty:
+            self._empty(call, request, reply, record, empty.fault)
         except asyncio.CancelledError:
             if not self._keystrokes.superseded(record.id):
                 self._cut(reply, record, attempt)
@@ -194,6 +214,55 @@ class Proxy:
         waits = patience.total(call.headers), patience.idle(call.headers)
         needs = Needs(int(len(request.body) / BYTES_PER_TOKEN), False, *waits)
         return self._planner.plan(verdict.tier, backends, record.session, needs, request, self._clock())
+
+    def _elsewhere(
+        self, call: Call, request: Request, record: Record, verdict: Verdict, plan: Plan, fault: Fault
+    ) -> Plan:
+        """Plan anew in the other tier, where this one is down and the operator wants that.
+
+        Raises: the fault, or Nothing for a completion that gets an empty answer.
+        """
+        if not down(fault, plan, record.attempts):
+            raise fault
+        wanted = self.catalogue.lanes[plan.tier].when_down
+        if wanted == "empty" and _may_be_empty(call, request):
+            record.notes.append(note(plan.tier, wanted))
+            record.reasons = (f"down:{plan.tier}", *record.reasons)
+            raise Nothing(fault)
+        moved = self._moved(call, record, request, verdict, plan) if wanted == "other_tier" else None
+        record.notes.append(note(plan.tier, "other_tier" if moved else "refuse"))
+        if moved is None:
+            raise fault
+        return moved
+
+    def _moved(self, call: Call, record: Record, request: Request, verdict: Verdict, plan: Plan) -> Plan | None:
+        tried = [candidate.backend for candidate in plan.candidates]
+        decided = record.tier, record.reasons
+        try:
+            verdict, backends = self._chooser.elsewhere(
+                request, call.headers, call.caller, call.dialect.served_by, verdict, tried
+            )
+            if not backends:
+                return None
+            moved = self._plan(call, record, request, verdict, backends)
+        except Fault:
+            record.tier, record.reasons = decided
+            return None  # nobody there can serve it either; what the client hears is why its own tier could not
+        deadline = min(moved.deadline, record.started_at + patience.total(call.headers))
+        return replace(moved, most=max(1, MAX_ATTEMPTS - len(record.attempts)), deadline=deadline)
+
+    def _empty(self, call: Call, request: Request, reply: Reply, record: Record, fault: Fault) -> None:
+        """Answer a completion without text; the record says what was wrong."""
+        body = cast(Emptying, call.dialect).nothing(request, record.id, int(self._wall()))
+        record.fault, record.fault_detail = fault.kind, fault.detail
+        record.status, record.bytes_out = 200, len(body)
+        headers = [pair for pair in self._headers(record, None) if pair[1]]
+        if request.stream:
+            if not reply.started:  # else the head went out early, with a keep-alive
+                reply.start(200, [EVENT_STREAM, *headers])
+            reply.finish(body)
+        else:
+            reply.send(200, [(b"content-type", b"application/json"), *headers], body)
 
     def _heartbeat(self, call: Call, plan: Plan, reply: Reply, record: Record) -> Heartbeat | None:
         after = self.catalogue.lanes[plan.tier].keepalive_after
@@ -297,6 +366,10 @@ class Proxy:
         record.ended_at = self._clock()
         for sink in self._sinks:
             sink(record)
+
+
+def _may_be_empty(call: Call, request: Request) -> bool:
+    return request.completion is not None and request.completion.whole and hasattr(call.dialect, "nothing")
 
 
 def _stroke(record: Record, request: Request) -> Stroke:

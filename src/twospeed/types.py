@@ -123,17 +123,51 @@ class Request(msgspec.Struct):
     completion: Completion | None = None
 
 
+class Weighed(msgspec.Struct, frozen=True):
+    """A change of tier in the middle of a session, weighed against the prompt cache it loses.
+
+    `here`: the tier that served it last. `tokens`: of its prompt that are not in the other tier's cache. `lost`: US
+    dollars for reading those anew. `worth`: US dollars that the change is expected to bring. `spent`: by the session on
+    changes so far, this one included where it is made. `made`: whether it is.
+    """
+
+    here: Tier
+    tokens: int
+    lost: float
+    worth: float
+    spent: float
+    made: bool
+
+
 class Verdict(msgspec.Struct, frozen=True):
     """A tier with its reasons.
 
     `reasons`: short stable codes, most decisive first, for example ("tools:12", "agent:tool_result").
     `score`: probability in 0..1 that the request needs the deep tier; `gain`: expected quality gain of deep.
+    `weighed`: where a session was about to change its tier. `observed`: what auto would have decided, where it was only
+    watching.
     """
 
     tier: Tier
     reasons: tuple[str, ...]
     score: float | None = None
     gain: float | None = None
+    weighed: Weighed | None = None
+    observed: "Verdict | None" = None
+
+
+class Price(msgspec.Struct, frozen=True):
+    """What a backend charges, in US dollars per million tokens. `caches`: it charges less for what its cache holds.
+
+    `as_of`: year and month, or a day; "" when nobody wrote it.
+    """
+
+    input: float
+    output: float
+    cached_input: float
+    cache_write: float
+    caches: bool = False
+    as_of: str = ""
 
 
 class Backend(msgspec.Struct, frozen=True):
@@ -149,6 +183,8 @@ class Backend(msgspec.Struct, frozen=True):
     dialects: frozenset[str] = frozenset()  # names of the dialects it speaks, none means any
     suffix: Literal["native", "template", "none"] = "native"  # how text behind a cursor reaches it
     fim: str = ""  # the family whose fill-in-the-middle marks it knows, "" means unknown
+    price: Price | None = None  # None means unknown
+    cache_window: float = 300.0  # seconds for which it keeps a prompt in its cache
 
 
 class Timeouts(msgspec.Struct, frozen=True):
@@ -180,13 +216,14 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Tokens of one answer. `input_tokens` includes cached ones, `output_tokens` includes reasoning."""
+    """Tokens of one answer. `input_tokens` includes those read from and written to a cache, `output_tokens` reasoning."""
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
     reasoning_tokens: int = 0
     estimated: bool = False
+    cache_write_tokens: int = 0
 
 
 class Called(NamedTuple):
@@ -241,10 +278,16 @@ class Attempt(msgspec.Struct):
     reused: bool = False
     request_id: str = ""
     span: str = ""
+    usage: Usage | None = None  # None where nothing was used, as far as anyone knows
 
 
 class Record(msgspec.Struct):
-    """The one wide row a request leaves, whatever happens. Holds no prompt, no answer and no key."""
+    """The one wide row a request leaves, whatever happens. Holds no prompt, no answer and no key.
+
+    `cost`: US dollars for all attempts, None when a price is unknown. `observed`: what auto would have decided, where it
+    was only watching. `weighed`: where the session was about to change its tier. `explained`: the decision in sentences,
+    where somebody asked.
+    """
 
     id: str
     started_at: float
@@ -276,6 +319,10 @@ class Record(msgspec.Struct):
     operation: str = ""  # GenAI operation name of the dialect, for example "chat"
     config: str = ""  # version of the configuration it was served by
     trace: Trace | None = None
+    cost: float | None = None
+    observed: Verdict | None = None
+    weighed: Weighed | None = None
+    explained: tuple[str, ...] = ()
 
     @property
     def backend(self) -> str:
@@ -338,6 +385,7 @@ __all__ = [
     "Kind",
     "Message",
     "Plan",
+    "Price",
     "Record",
     "Request",
     "Settings",
@@ -348,5 +396,6 @@ __all__ = [
     "Transport",
     "Usage",
     "Verdict",
+    "Weighed",
     "Wishes",
 ]

@@ -15,6 +15,7 @@ from twospeed.telemetry.instruments import (
     OPERATION_DURATION,
     REQUEST_DURATION,
     REQUESTS,
+    TIER_DOWN,
     TOKENS,
 )
 from twospeed.telemetry.metrics import RULES, SERIES, Metrics, Reading
@@ -49,6 +50,15 @@ def test_a_fallback_counts_one_request_and_two_attempts():
         ("fast", "far", "heavy/one", "us", "ok"): 1,
     }
     assert values(metrics, FAULTS) == {}
+
+
+def test_a_tier_that_was_down_is_counted_by_what_its_requests_got():
+    """The tier is the one that could not serve, also where another one did."""
+    metrics = Metrics()
+    metrics(record(tier="deep", notes=["down:fast:other_tier"]))
+    metrics(record(notes=["down:fast:empty"]))
+    metrics(record(notes=["down:fast:empty"]))
+    assert values(metrics, TIER_DOWN) == {("fast", "other_tier"): 1, ("fast", "empty"): 2}
 
 
 def test_decisions_are_counted_by_tier_and_rule():
@@ -164,7 +174,7 @@ def test_genai_instruments_are_kept_only_where_they_are_wanted():
 def test_everything_counted_is_in_the_exposition():
     """Each wide instrument that has a value can be scraped."""
     metrics = Metrics(operations=True)
-    metrics(record(trace=SAMPLED, notes=["limited:near/spark:tpm"], fault=Kind.TRUNCATED))
+    metrics(record(trace=SAMPLED, notes=["limited:near/spark:tpm", "down:fast:refuse"], fault=Kind.TRUNCATED))
     metrics.watch(lambda: [Reading(i, ("x",) * len(i.labels), 1) for i in INSTRUMENTS if i.kind in ("gauge", "info")])
     kind, body = render(metrics.snapshot(), OPEN_METRICS)
     families = parse(body.decode(), open_metrics=True)

@@ -131,6 +131,18 @@ class Estimating(Protocol):
         """Return the body of such an answer."""
 
 
+class Emptying(Protocol):
+    """A dialect in which an answer may be empty and still be one."""
+
+    def nothing(self, request: Request, name: str, created: int) -> bytes:
+        """Return a whole answer without text, streamed where the request asks for a stream.
+
+        Args:
+            name: What its id is made of.
+            created: Seconds since the epoch.
+        """
+
+
 def bridge(
     dialect: Dialect, request: Request, spoken: frozenset[str], provider: str, quirks: Quirks, seed: str, wall: float
 ) -> tuple[Spoken, list[str]]:

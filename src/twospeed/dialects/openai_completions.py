@@ -26,7 +26,7 @@ from twospeed.dialects.body import (
 )
 from twospeed.dialects.fim import Family, marked
 from twospeed.dialects.openai_answer import EMPTY
-from twospeed.dialects.openai_shapes import Shape, ShapedReader, reshaped
+from twospeed.dialects.openai_shapes import Head, Shape, ShapedReader, nothing, reshaped
 from twospeed.dialects.stream_options import StreamOptions, asking, with_usage
 from twospeed.dialects.wishes import stripped, wishes
 from twospeed.errors import Fault
@@ -187,6 +187,11 @@ class OpenAiCompletions:
     def answer(self, body: bytes) -> Answer:
         """Read an unstreamed answer. Raises: Fault BAD_ANSWER, ERROR_EVENT."""
         return openai_answer.answer(body)
+
+    def nothing(self, request: Request, name: str, created: int) -> bytes:
+        """Return an answer without any text, streamed or not; see `dialects.Emptying`."""
+        shape, head = _shape(request.endpoint.removeprefix("/v1")), Head(name, request.model, created)
+        return nothing(shape, request.stream, head, request.wants_usage)
 
     def refuse(self, fault: Fault) -> Refusal:
         """Say the fault as a whole answer."""

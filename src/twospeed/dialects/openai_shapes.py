@@ -6,7 +6,7 @@ wanted stays byte for byte, whatever else it has; all other members of a choice 
 Source: OpenAI API reference, "Completions (legacy)"; Mistral API reference, "Fill in the middle".
 """
 
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -16,6 +16,7 @@ from twospeed.dialects.openai_errors import interrupt
 from twospeed.dialects.openai_stream import StreamReader
 from twospeed.errors import Fault, Kind
 
+_UNUSED = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
 Shape = Literal["text", "chat"]
 Members = dict[str, msgspec.Raw]
 
@@ -27,6 +28,14 @@ _OBJECTS = {
     ("chat", "delta"): "chat.completion.chunk",
     ("chat", "message"): "chat.completion",
 }
+
+
+class Head(NamedTuple):
+    """What an answer made here calls itself. `created`: seconds since the epoch."""
+
+    id: str
+    model: str
+    created: int
 
 
 class Part(msgspec.Struct, gc=False):
@@ -104,6 +113,20 @@ def superseded(shape: Shape) -> bytes:
     choice = {"index": 0, **content, "finish_reason": Kind.SUPERSEDED.value}
     event = {"id": "superseded", "object": _OBJECTS[shape, "delta"], "created": 0, "model": "", "choices": [choice]}
     return sse.event(_encode(event)) + sse.DONE
+
+
+def nothing(shape: Shape, stream: bool, head: Head, usage: bool) -> bytes:
+    """Return a whole answer without any text, so that an editor goes on working; `usage`: as a stream's last chunk too."""
+    content: dict[str, Any] = {"text": "", "logprobs": None}
+    if shape == "chat":
+        content = {"delta" if stream else "message": {"role": "assistant", "content": ""}}
+    kind = _OBJECTS[shape, "delta" if stream else "message"]
+    body = {"id": f"cmpl-{head.id}", "object": kind, "created": head.created, "model": head.model}
+    choices = [{"index": 0, **content, "finish_reason": "stop"}]
+    if not stream:
+        return _encode({**body, "choices": choices, "usage": _UNUSED})
+    last = sse.event(_encode({**body, "choices": [], "usage": _UNUSED})) if usage else b""
+    return sse.event(_encode({**body, "choices": choices})) + last + sse.DONE
 
 
 def _event(event: sse.Event, shape: Shape) -> bytes:

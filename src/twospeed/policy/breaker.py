@@ -116,6 +116,9 @@ class Health(Protocol):
     def last_resort(self, backend: str) -> bool:
         """Claim the try that even an open breaker allows once a second when every backend of a chain is open."""
 
+    def wait(self, backend: str) -> float:
+        """Return the seconds until the backend may be tried by a probe, 0 when it may be tried now."""
+
     def succeeded(self, backend: str, first_token: float | None) -> None:
         """An attempt ended well; `first_token` in seconds where measured."""
 
@@ -136,6 +139,18 @@ def step(settings: Breaker, state: State, signal: Signal, now: float, roll: floa
     """Apply one signal; a pair missing from TRANSITIONS changes nothing and returns the same object."""
     change = TRANSITIONS.get((state.status, signal))
     return change(settings, state, now, roll) if change else state
+
+
+def wait(settings: Breaker, state: State, now: float) -> float:
+    """Return the seconds until somebody may try the backend, 0 when now; a probe under way is soon known.
+
+    >>> wait(Breaker(), State(Status.OPEN, until=12.0), 10.0), wait(Breaker(), State(), 10.0)
+    (2.0, 0.0)
+    """
+    if state.status is Status.CLOSED:
+        return 0.0
+    left = max(0.0, state.until - now)
+    return left if state.status is Status.OPEN else min(left, settings.last_resort)
 
 
 def news(before: State, after: State) -> Signal | None:

@@ -116,6 +116,7 @@ class Catalogue:
             settings.rank,
             settings.cancel_older,
             settings.keepalive_after,
+            settings.when_down,
         )
 
     def _gather(self, targets: Sequence[str]) -> tuple[Backend, ...]:

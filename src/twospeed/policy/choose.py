@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from twospeed.errors import Fault, Kind
 from twospeed.policy.access import Caller
 from twospeed.policy.catalogue import Catalogue
+from twospeed.policy.down import OTHER
 from twospeed.policy.plan import Planner, Route
 from twospeed.policy.wishes import wished
 from twospeed.types import TIERS, Backend, Request, Tier, Verdict
@@ -46,6 +47,28 @@ class Chooser:
         if backends and request.wishes is not None:
             backends = self._wished(request, caller, verdict, list(backends), served_by)
         return verdict, backends
+
+    def elsewhere(
+        self,
+        request: Request,
+        headers: Mapping[bytes, bytes],
+        caller: Caller,
+        served_by: tuple[str, ...],
+        verdict: Verdict,
+        tried: Sequence[Backend],
+    ) -> tuple[Verdict, Sequence[Backend]]:
+        """Find the backends of the other tier for a request whose own tier is down.
+
+        Returns: none for a request that named backends or providers itself: it is never sent beyond those.
+        """
+        named = not pinned_tier(headers) and self._route(caller, request).backends
+        if named or request.wishes is not None:
+            return verdict, ()
+        other = OTHER[verdict.tier]
+        moved = Verdict(other, (f"down:{verdict.tier}", *verdict.reasons), verdict.score, verdict.gain)
+        served_by = (request.dialect,) if request.bound else served_by
+        backends = self._planner.within_reach(moved, Route(other), caller, served_by)[1]
+        return moved, [backend for backend in backends if backend not in tried]
 
     def _route(self, caller: Caller, request: Request) -> Route:
         """Return what the name asked for leads to; where it leads nowhere, the first of `models` that leads anywhere."""

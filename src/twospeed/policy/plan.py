@@ -14,6 +14,7 @@ from pydantic import Field
 from twospeed.policy.access import Caller
 from twospeed.policy.affinity import Affinity
 from twospeed.policy.breaker import Health
+from twospeed.policy.down import WhenDown, most
 from twospeed.policy.keystroke import CancelOlder
 from twospeed.policy.rank import Ordering, Rank
 from twospeed.policy.rank.ordered import Rank as Ordered
@@ -59,6 +60,10 @@ class TierSettings(Settings):
     cancel_older: CancelOlder = "typing"
     """When a newer streamed completion ends an older one of the same session, endpoint and model. typing: in sessions
     that the client names, and elsewhere where the texts show that somebody typed on; session: in named sessions only."""
+    when_down: WhenDown = "refuse"
+    """What becomes of a request when no backend of this tier can serve. refuse: an error that says when to come back;
+    other_tier: the other tier serves it, where the request named no backends itself; empty: a completion gets an empty
+    answer, so that the editor goes on working, and everything else is refused."""
 
 
 class Tiers(Settings):
@@ -90,6 +95,7 @@ class Lane(msgspec.Struct, frozen=True):
     rank: Ordering
     cancel_older: CancelOlder = "typing"
     keepalive_after: float = 30.0  # seconds, 0 for never
+    when_down: WhenDown = "refuse"
 
 
 class Needs(msgspec.Struct, frozen=True):
@@ -180,7 +186,7 @@ class Planner:
         if needs.idle < lane.timeouts.idle:
             candidates = tuple([_hurried(candidate, needs.idle) for candidate in candidates])
         deadline = now + min(lane.timeouts.total, needs.total)
-        return Plan(tier, candidates, deadline, request.stream, not request.stateful)
+        return Plan(tier, candidates, deadline, request.stream, not request.stateful, most(lane.when_down))
 
     def bind(self, tier: Tier, session: str, backend: str) -> None:
         """Remember which backend served a session; a transient failure of its own backend does not rebind it."""

@@ -184,7 +184,7 @@ class Race:
         """Go to the next candidate, else retry the last one, else give up."""
         if self._plan.deadline - now < LEAST_USEFUL and self._made:
             return [Lose(self._last or Fault(Kind.TOTAL_TIMEOUT))]
-        if self._made < MAX_ATTEMPTS:
+        if self._made < self._plan.most:
             if self._next < len(self._plan.candidates):
                 self._next += 1
                 return self._admit(self._next - 1)

@@ -146,6 +146,13 @@ LIMIT_REFUSED = Instrument(
     ("pool", "dimension"),
     "Candidates passed over because a limit was reached.",
 )
+TIER_DOWN = Instrument(
+    "twospeed.tier.down",
+    "counter",
+    "{request}",
+    ("tier", "answer"),
+    "Requests that no backend of their tier could serve, and what they got: refuse (an error), other_tier or empty.",
+)
 BREAKER_STATE = Instrument(
     "twospeed.breaker.state",
     "gauge",
@@ -246,6 +253,7 @@ INSTRUMENTS = (
     LIMIT_USED,
     LIMIT_LEFT,
     LIMIT_REFUSED,
+    TIER_DOWN,
     BREAKER_STATE,
     IN_FLIGHT,
     TIER_IN_FLIGHT,

@@ -24,6 +24,7 @@ from twospeed.telemetry.instruments import (
     OUTPUT_RATE,
     REQUEST_DURATION,
     REQUESTS,
+    TIER_DOWN,
     TOKEN_TYPES,
     TOKENS,
     Instrument,
@@ -35,10 +36,12 @@ from twospeed.types import Attempt, Backend, Record
 
 SERIES = 2_000
 COUNTED = 1_600  # of them for what is counted here; the rest is for what is looked up
+MARKS = 24  # what notes count, tiers and outcomes together
 RULES = 24  # rules that choose a tier, told apart; there are about half as many
 _NAMES = 7  # codes, outcomes and kinds of fault that each tally brings room for; who needs fewer leaves it to others
 _SPARED = COUNTED // 2  # of the room for further tallies, what names may not take
 _TALLY = REQUEST_DURATION.series + FIRST_TOKEN.series + OUTPUT_RATE.series + len(TOKEN_TYPES) + 3 + _NAMES  # 3 "other"
+_MARKED = {"down": TIER_DOWN}  # the first word of a note -> what it counts; the rest are its labels
 _NOWHERE = Backend(NONE, OTHER, NONE, "")
 
 
@@ -62,9 +65,10 @@ class Metrics:
 
     def __init__(self, operations: bool = False) -> None:
         self._tallies: dict[tuple[str, str], Tally] = {}
-        self._left = COUNTED - RULES - _TALLY  # one tally is kept free for what finds no room
+        self._left = COUNTED - RULES - MARKS - _TALLY  # one tally is kept free for what finds no room
         self._names = _NAMES
         self._refused: dict[str, int] = {}
+        self._marked: dict[str, int] = {}
         self._decided: dict[tuple[str, str], int] = {}
         self._granted: set[tuple[str, ...]] = set()
         self._operations = Operations() if operations else None
@@ -87,6 +91,8 @@ class Metrics:
         for note in record.notes:
             if note.startswith("limited:"):
                 self._refused[note] = self._refused.get(note, 0) + 1
+            elif note.partition(":")[0] in _MARKED:
+                self._marked[note] = self._marked.get(note, 0) + 1
         if self._operations is not None:
             self._operations.add(record)
 
@@ -132,6 +138,9 @@ class Metrics:
             for kind, tokens in zip(TOKEN_TYPES, tally.tokens, strict=True):
                 yield TOKENS.name, Point((*labels, kind), tokens)
         yield from self._decisions()
+        for mark, count in self._marked.items():
+            word, *marked = mark.split(":")
+            yield _MARKED[word].name, Point(tuple(marked), count)
         # In the order of what is missed most when there is no room for a name.
         for labels, tally in tallies.items():
             yield from self._named(REQUESTS, labels, {str(code): n for code, n in tally.codes.items()})

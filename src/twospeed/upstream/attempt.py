@@ -143,7 +143,8 @@ class _Course:
         backend = candidate.backend
         if candidate.probe and not self._may_probe(candidate):
             self._record.notes.append(f"breaker_open:{backend.name}")
-            return Refused(command.attempt, Fault(Kind.BREAKER_OPEN, "no backend can serve this now", retry_after=1.0))
+            wait = self._attempts._health.wait(backend.name)
+            return Refused(command.attempt, Fault(Kind.BREAKER_OPEN, "no backend can serve this now", retry_after=wait))
         link = self._attempts._links[backend.name]
         if not self._affords(candidate, link):
             self._record.notes.append(f"budget:{backend.provider}")

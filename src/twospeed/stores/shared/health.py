@@ -10,7 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from twospeed.errors import Kind
-from twospeed.policy.breaker import SLICES, Breaker, Signal, State, Status, credit, news, recent, step
+from twospeed.policy.breaker import SLICES, Breaker, Signal, State, Status, credit, news, recent, step, wait
 from twospeed.stores.shared.rows import HEAD, Table
 
 Clock = Callable[[], float]  # seconds since boot, the same for all workers: time.monotonic
@@ -74,6 +74,11 @@ class SharedHealth:
     def last_resort(self, backend: str) -> bool:
         """Claim the one try per second that even an open breaker allows when nothing else is left."""
         return self._claim(backend, Signal.LAST_RESORT)
+
+    def wait(self, backend: str) -> float:
+        """Return the seconds until the backend may be tried."""
+        known = self._backends.get(backend) or self._find(backend)
+        return wait(self.settings, _load(known.row), self._clock()) if known else 0.0
 
     def succeeded(self, backend: str, first_token: float | None) -> None:
         """Count a success; without a lock as long as all is well."""
