@@ -6,7 +6,7 @@ Nothing here decides or does anything. Instants are seconds on the runtime's clo
 (seconds since the epoch); durations are seconds; sizes are bytes; tokens are tokens.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 import msgspec
@@ -196,12 +196,52 @@ class Timeouts(msgspec.Struct, frozen=True):
     total: float
 
 
+class Offer(msgspec.Struct, eq=False):
+    """A candidate version on offer to some sessions, by one rollout, until it is withdrawn.
+
+    `withdrawn`: no attempt is made at it any more. `waiting`: what to call then, for each attempt at it that has not been
+    answered and can be made elsewhere. `candidate`, `stable`: names of backends. `attempt`: of the rollout.
+    """
+
+    rollout: str
+    attempt: int
+    candidate: str
+    stable: str
+    withdrawn: bool = False
+    waiting: set[Callable[[], None]] = msgspec.field(default_factory=set)
+
+    def withdraw(self) -> None:
+        """Take the candidate back; what waits for its answer goes elsewhere."""
+        self.withdrawn = True
+        for leave in list(self.waiting):
+            leave()
+
+
 class Candidate(msgspec.Struct, frozen=True):
-    """One place a request may go, with the deadlines that hold there."""
+    """One place a request may go, with the deadlines that hold there.
+
+    `offer`: of the rollout that sends it there; whatever goes wrong then, the next candidate is tried.
+    """
 
     backend: Backend
     timeouts: Timeouts
     probe: bool = False  # its breaker is half open or it is the last resort
+    offer: Offer | None = None
+
+
+class Switches(msgspec.Struct, frozen=True, gc=False):
+    """What flags turned for one request; None: as configured.
+
+    `model`: the name to be served as. `hedge`, `resume`: whether that may happen, where it is configured at all. `shadow`:
+    chance in 0..1 of being copied. `flags`: ids of those that fit, first wins.
+    """
+
+    model: str | None = None
+    tier: Tier | None = None
+    hedge: bool | None = None
+    resume: bool | None = None
+    shadow: float | None = None
+    flags: tuple[str, ...] = ()
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -213,6 +253,7 @@ class Plan(msgspec.Struct, frozen=True):
     stream: bool
     replayable: bool = True
     most: int = 3  # attempts that may reach a provider (R4)
+    switches: Switches | None = None  # what flags turned, None for nothing
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -319,6 +360,14 @@ class Record(msgspec.Struct):
     operation: str = ""  # GenAI operation name of the dialect, for example "chat"
     config: str = ""  # version of the configuration it was served by
     trace: Trace | None = None
+    rollout: str = ""  # that decided between two versions, "" when none did
+    arm: str = ""  # stable, candidate; shadow for a copy that no client hears of
+    step: int = -1  # of the rollout when the request came
+    offer: Offer | None = None  # of the rollout
+    language: str = ""  # where a rollout asks for it
+    repo: str = ""
+    tool_call_valid: bool | None = None  # None: no tool was called, or nobody looked
+    refusal: bool | None = None
     cost: float | None = None
     observed: Verdict | None = None
     weighed: Weighed | None = None
@@ -390,6 +439,7 @@ __all__ = [
     "Request",
     "Settings",
     "Sink",
+    "Switches",
     "Tier",
     "Timeouts",
     "Trace",
