@@ -1,0 +1,146 @@
+"""What the leader does for all hosts: takes over the config file, judges what was seen, decides, and ends what is ended.
+
+Every write carries the token of the lease; a leader that was overtaken finds its writes refused (Deposed) and stops.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from twospeed.policy.held import JUDGE, Held, Move, Shelf, Sighting, begun, changed, moved, opened
+from twospeed.policy.judge.bench import Bench, Decision, Shadows
+from twospeed.policy.rollout import STEP_PHASES, Phase, Rollout, Signal
+
+KEEP_EVERY = 2.0  # seconds between two writes of the judge's memory
+SAY_EVERY = 0.5  # seconds between two writes of what it says
+AT_ONCE = 500  # sightings judged in one go
+STOPPED = 5.0  # seconds after which a host that has not said what it serves is taken for gone
+FIRST_ABORT = "removed from the config file"
+log = logging.getLogger("twospeed.rollouts")
+_sighting = msgspec.msgpack.Decoder(Sighting)
+
+
+class Leading:
+    """Leads while it can.
+
+    `token`: of the lease, 0 while another host has it. `behind`: there is more to judge than was judged.
+    `configured`: the rollouts of the config file.
+    """
+
+    def __init__(self, shelf: Shelf, wall: Callable[[], float], shadows: Shadows | None = None) -> None:
+        self.token = 0
+        self.behind = False
+        self.configured: Mapping[str, Rollout] = {}
+        self._shelf = shelf
+        self._wall = wall
+        self._shadows = shadows
+        self._benches: dict[str, Bench] = {}
+        self._place = ""  # up to which sightings have been taken
+        self._kept_at = self._said_at = 0.0
+        self._waiting: list[bytes] = []
+
+    async def turn(self, known: Mapping[str, Held]) -> None:
+        """Do once what a leader does. Raises: Deposed, Away."""
+        token = await self._shelf.lead()
+        if token != self.token:
+            self._benches.clear()
+            self._waiting.clear()
+            self.token = token
+            if token:
+                await self._take_over(known)
+        if not token:
+            self.behind = False
+            return
+        if await self._configure(known):
+            return  # what was moved comes back with the next look
+        await self._observe(known)
+        for name, held in known.items():
+            await self._decide(name, held)
+        await self._keep()
+
+    async def _take_over(self, known: Mapping[str, Held]) -> None:
+        """Go on where the leader before had come to."""
+        self._place = ""
+        for name, held in known.items():
+            memory = await self._shelf.kept(name)
+            if not memory:
+                continue
+            plain = msgspec.msgpack.decode(memory)
+            self._place = max(self._place, plain["place"])
+            if plain["bench"]["round"] == held.round:
+                self._benches[name] = Bench(held, self._shadows, plain["bench"])
+        log.warning("rollouts: this host leads")
+
+    async def _configure(self, known: Mapping[str, Held]) -> bool:
+        """Take over what the file says; True when that moved anything."""
+        now = self._wall()
+        moves = [self._named(rollout, known.get(name), now) for name, rollout in self.configured.items()]
+        moves += [
+            moved(held, Signal.ABORT, "config", FIRST_ABORT, now, token=self.token)
+            for name, held in known.items()
+            if name not in self.configured and begun(held) and held.state.phase is not Phase.ROLLING_BACK
+        ]
+        done = [await self._put(move) for move in moves if move is not None]
+        return any(done)
+
+    def _named(self, rollout: Rollout, held: Held | None, now: float) -> Move | None:
+        return opened(rollout, now) if held is None else changed(held, rollout, now)
+
+    async def _put(self, move: Move) -> bool:
+        return await self._shelf.put(msgspec.structs.replace(move, token=self.token))
+
+    async def _observe(self, known: Mapping[str, Held]) -> None:
+        """Take what was seen, some at a time."""
+        if not self._waiting:
+            self._place, seen, lost = await self._shelf.collect(self._place)
+            self._waiting = list(seen)
+            for bench in self._benches.values():
+                bench.lost += lost
+        now, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
+        self.behind = bool(self._waiting)
+        sorted_out: dict[str, list[Sighting]] = {}
+        for data in now:
+            sighting = _sighting.decode(data)
+            sorted_out.setdefault(sighting.rollout, []).append(sighting)
+        for name, sightings in sorted_out.items():
+            if name in known:
+                await asyncio.to_thread(self._bench(name, known[name]).observe, sightings)
+
+    def _bench(self, name: str, held: Held) -> Bench:
+        bench = self._benches.get(name)
+        if bench is None or bench.round != held.round:
+            bench = self._benches[name] = Bench(held, self._shadows)
+        return bench
+
+    async def _decide(self, name: str, held: Held) -> None:
+        phase, now = held.state.phase, self._wall()
+        decision: Decision | None = None
+        if phase is Phase.ROLLING_BACK:
+            if await self._stopped(name, held, now):
+                decision = Decision(Signal.DONE, "every host serves the stable version", None, {})
+        elif phase in STEP_PHASES or phase is Phase.SHADOW:
+            bench = self._bench(name, held)
+            decision, progress = await asyncio.to_thread(bench.decide, held, now)
+            if decision is not None or now - self._said_at >= SAY_EVERY:
+                await self._shelf.keep(name, b"", msgspec.msgpack.encode(progress), self.token)
+        if decision is not None:
+            move = moved(held, decision.signal, JUDGE, decision.reason, now, decision.at, decision.evidence, self.token)
+            if move is not None:
+                await self._shelf.put(move)
+
+    async def _stopped(self, name: str, held: Held, now: float) -> bool:
+        served = await self._shelf.served()
+        return all(one.get(name, 0) >= held.version for one in served) or now - held.at > STOPPED
+
+    async def _keep(self) -> None:
+        now = self._wall()
+        if now - self._said_at >= SAY_EVERY:
+            self._said_at = now
+        if now - self._kept_at < KEEP_EVERY or self.behind:
+            return
+        self._kept_at = now
+        for name, bench in self._benches.items():
+            plain = {"place": self._place, "bench": bench.to_plain()}
+            await self._shelf.keep(name, msgspec.msgpack.encode(plain), b"", self.token)

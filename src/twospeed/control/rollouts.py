@@ -1,0 +1,279 @@
+"""Rollouts of one host: follows them, moves them when people say so, and leads them while it holds the lease.
+
+    shelf -> moves -> publish (who serves), audit, subscribers          every host
+    sightings -> shelf -> benches -> decisions -> moves -> shelf        the leader
+
+One per host: in the serving process, or in the supervisor of several. When the shelf does not answer, everything stays as
+it is and nothing is decided.
+
+Task: `run`, owned by whoever made it; judging is done in a thread that it awaits.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import msgspec
+
+from twospeed.control.feed import Feed
+from twospeed.control.leading import Leading
+from twospeed.policy.audit import Audit, Entry
+from twospeed.policy.held import Away, Denied, Deposed, Held, Missed, Move, Progress, Shelf, begun, moved, settled
+from twospeed.policy.judge.bench import Shadows
+from twospeed.policy.rollout import Phase, Rollout, Signal
+
+TICK = 0.25  # seconds between two looks when nothing wakes
+TRIES = 5  # of a signal that others keep overtaking
+_AGAIN = {  # signals that are done when the rollout is there already, said twice or not
+    Signal.PAUSE: (Phase.PAUSED,),
+    Signal.ABORT: (Phase.ROLLING_BACK, Phase.ROLLED_BACK),
+    Signal.PROMOTE: (Phase.PROMOTED,),
+    Signal.START: (Phase.PREFLIGHT, Phase.SHADOW, Phase.BAKING),
+    Signal.RESUME: (Phase.BAKING,),
+    Signal.RETRY: (Phase.DRAFT,),
+}
+PEOPLES = tuple(_AGAIN)  # signals that people may give
+log = logging.getLogger("twospeed.rollouts")
+
+Publish = Callable[[Mapping[str, Held]], Awaitable[None]]
+
+
+def _no_drill(rollout: Rollout) -> str:
+    return "no rollback drill is known" if any(gate.drill_age for gate in rollout.gates) else ""
+
+
+class Rollouts:
+    """The rollouts of one host.
+
+    `held`: those of the config file and those under way, by id. `leading`: this host decides.
+    `preflight`: says why the gates other than the shadow are closed, "" when they are open; may be replaced.
+
+    Args:
+        shelf: Where they are kept.
+        audit: Told of every move, by every host.
+        publish: Awaited with all that are live whenever one moved; back when every worker serves by it.
+        wall: Seconds since the epoch.
+        shadows: Makes the judge of a shadow gate.
+    """
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        audit: Audit,
+        publish: Publish,
+        wall: Callable[[], float],
+        shadows: Shadows | None = None,
+    ) -> None:
+        self.preflight: Callable[[Rollout], str] = _no_drill
+        self._shelf = shelf
+        self._audit = audit
+        self._publish = publish
+        self._wall = wall
+        self._feed = Feed()
+        self._leading = Leading(shelf, wall, shadows)
+        self._configured: Mapping[str, Rollout] = {}
+        self._all: dict[str, Held] = {}
+        self._progress: dict[str, Progress] = {}
+        self._sightings: list[bytes] = []
+        self._news = asyncio.Event()
+        self._reading = False  # the shelf has been read
+        self._away = ""
+
+    @property
+    def held(self) -> Mapping[str, Held]:
+        """Every rollout of the config file, in its order, then those that are under way without being named there."""
+        named = {name: self._all[name] for name in self._configured if name in self._all}
+        return named | {name: held for name, held in self._all.items() if name not in named and begun(held)}
+
+    @property
+    def leading(self) -> bool:
+        """Say whether this host decides."""
+        return self._leading.token > 0
+
+    @property
+    def away(self) -> str:
+        """Say why the shelf does not answer, "" while it does."""
+        return self._away
+
+    def progress(self, name: str) -> Progress | None:
+        """Return what the judge says of a rollout, here or on the host that leads; None when it has said nothing yet."""
+        return self._progress.get(name)
+
+    @contextmanager
+    def subscribe(self) -> Iterator["asyncio.Queue[Move | None]"]:
+        """Hear of every move from now on, in order; None is the end: who listens too slowly is cut off."""
+        with self._feed.subscribe() as queue:
+            yield queue
+
+    def configure(self, rollouts: Sequence[Rollout]) -> None:
+        """Take over what the config file says, at the start and after a reload."""
+        self._configured = {rollout.id: rollout for rollout in rollouts}
+        self._leading.configured = self._configured
+        self._news.set()
+
+    def report(self, sightings: Sequence[bytes]) -> None:
+        """Take what a serving process saw; sent with the next look."""
+        self._sightings.extend(sightings)
+
+    async def act(self, name: str, signal: Signal, actor: str, reason: str, expect: int | None = None) -> Held:
+        """Give a signal.
+
+        Args:
+            expect: The version that it is meant for; None for whichever there is.
+
+        Raises: Denied.
+        """
+        if signal not in PEOPLES:
+            raise Denied("impossible", f"'{signal}' is not given by people")
+        try:
+            await self._follow()
+            held = await self._signal(name, signal, actor, reason, expect)
+            if signal is Signal.START and held.state.phase is Phase.PREFLIGHT:
+                held = await self._gated(held, actor)
+            await self._follow()
+        except Away as away:
+            raise Denied("away", f"the store of the rollouts does not answer: {away}") from None
+        self._news.set()
+        return held
+
+    async def run(self) -> None:
+        """Follow and lead until cancelled."""
+        while not self._configured:
+            self._news.clear()
+            await self._news.wait()
+        await self._shelf.start(self._news.set)
+        try:
+            while True:
+                await self._turn()
+                await self._pause()
+        finally:
+            await self._shelf.close()
+
+    async def _turn(self) -> None:
+        """Look once."""
+        try:
+            await self._send()
+            await self._follow()
+            await self._lead()
+        except Away as away:
+            self._leading.token = 0
+            if not self._away:
+                log.warning("rollouts stay as they are: the store does not answer (%s)", away)
+            self._away = str(away)
+        else:
+            if self._away:
+                log.warning("rollouts go on: the store answers")
+            self._away = ""
+
+    async def _pause(self) -> None:
+        if self._leading.behind:
+            await asyncio.sleep(0)
+            return
+        try:
+            async with asyncio.timeout(TICK):
+                await self._news.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._news.clear()
+
+    async def _send(self) -> None:
+        if self._sightings:
+            sightings, self._sightings = self._sightings, []
+            await self._shelf.report(sightings)
+
+    async def _follow(self) -> None:
+        """Take over what has moved, wherever it was moved."""
+        if not self._reading:
+            self._all = dict(await self._shelf.read())
+            self._reading = True
+            await self._serve()
+        try:
+            moves = await self._shelf.follow()
+        except Missed:
+            log.warning("rollouts: more has moved than is kept; all are read anew")
+            self._reading = False
+            return await self._follow()
+        if moves:
+            self._all |= {move.rollout: move.held for move in moves}
+            await self._serve()
+            for move in moves:
+                self._tell(move)
+        return None
+
+    async def _serve(self) -> None:
+        """Let everybody here serve by it, and say so."""
+        live = {name: held for name, held in self.held.items() if held.live}
+        await self._publish(live)
+        await self._shelf.serve({name: held.version for name, held in live.items()})
+
+    def _tell(self, move: Move) -> None:
+        held = move.held
+        state = held.state
+        log.warning(
+            "rollout %s: %s -> %s at %.4g%% (%s: %s)",
+            *(move.rollout, move.before, state.phase, state.share * 100, move.actor, move.reason),
+        )
+        figures = move.evidence or None
+        self._audit.enter(entry(move), figures)
+        self._feed.tell(move)
+
+    async def _lead(self) -> None:
+        """Decide, while nobody else does."""
+        try:
+            await self._leading.turn(self.held)
+        except Deposed:
+            self._leading.token = 0
+            log.warning("rollouts: another host leads now")
+        said = await self._shelf.progress()
+        self._progress = {name: msgspec.msgpack.decode(plain, type=Progress) for name, plain in said.items()}
+
+    async def _signal(self, name: str, signal: Signal, actor: str, reason: str, expect: int | None) -> Held:
+        for _ in range(TRIES):
+            held = self.held.get(name)
+            if held is None:
+                raise Denied("unknown", f"there is no rollout '{name}'")
+            if expect is not None and held.version != expect:
+                raise Denied("conflict", f"rollout '{name}' is at version {held.version}, not {expect}")
+            move = moved(held, signal, actor, reason, self._wall())
+            if move is None:
+                if held.state.phase in _AGAIN[signal]:
+                    return held
+                raise Denied("impossible", f"rollout '{name}' is {held.state.phase}: it cannot {signal}")
+            if await self._shelf.put(move):
+                return move.held
+            await self._follow()
+        raise Denied("conflict", f"rollout '{name}' keeps being moved by others; try again")
+
+    async def _gated(self, held: Held, actor: str) -> Held:
+        """Try the gates that need no traffic. Raises: Denied."""
+        why = self.preflight(settled(held))
+        signal = Signal.REFUSED if why else Signal.READY
+        move = moved(held, signal, actor, why or "the gates are open", self._wall())
+        if move is not None and await self._shelf.put(move):
+            held = move.held
+        if why:
+            await self._follow()
+            raise Denied("refused", why)
+        return held
+
+
+def entry(move: Move) -> Entry:
+    """Write a move as a line of the ledger, the same on every host."""
+    held = move.held
+    state = held.state
+    return Entry(
+        at=move.at,
+        kind="rollout",
+        subject=move.rollout,
+        event=move.signal,
+        before=move.before.value,
+        after=state.phase.value,
+        step=state.step,
+        share=state.share,
+        attempt=state.attempt,
+        actor=move.actor,
+        reason=move.reason,
+        key=f"{move.rollout}:{held.version}",
+    )

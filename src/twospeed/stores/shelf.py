@@ -1,0 +1,145 @@
+"""Rollouts kept by one process for its host: in memory, and in a file beside, so that they outlive the process.
+
+The file is replaced as a whole on every move, and no more than every few seconds for the judge's memory. Who keeps it
+leads: nobody else has it.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from twospeed.policy.held import Held, Move
+
+SIGHTINGS = 20_000  # that wait for the judge; of more the oldest are dropped
+
+
+class _File(msgspec.Struct):
+    held: dict[str, Held] = {}
+    kept: dict[str, bytes] = {}
+
+
+class FileShelf:
+    """`Shelf` of one process.
+
+    Args:
+        path: Of the file, None for no file.
+        room: Sightings that may wait.
+
+    `trouble`: why the file could not be written, "" when it could.
+    """
+
+    def __init__(self, path: Path | None = None, room: int = SIGHTINGS) -> None:
+        self.trouble = ""
+        self._path = path
+        self._all = _File()
+        self._moves: list[Move] = []
+        self._progress: dict[str, bytes] = {}
+        self._waiting: deque[bytes] = deque(maxlen=room)
+        self._reported = 0
+        self._served: Mapping[str, int] = {}
+        self._wake: Callable[[], None] = lambda: None
+
+    @property
+    def used(self) -> bool:
+        """Say whether anything has been kept before."""
+        return self._path is not None and self._path.exists()
+
+    def well(self) -> bool:
+        """Say whether it answers: memory does."""
+        return True
+
+    async def start(self, wake: Callable[[], None]) -> None:
+        """Read the file; one that cannot be understood is put aside, and rollouts begin as drafts."""
+        self._wake = wake
+        if self._path is None:
+            return
+        try:
+            self._all = msgspec.msgpack.decode(self._path.read_bytes(), type=_File)
+        except FileNotFoundError:
+            return
+        except (OSError, msgspec.MsgspecError) as error:
+            self.trouble = f"{self._path} could not be read ({type(error).__name__})"
+            if not isinstance(error, OSError):
+                os.replace(self._path, f"{self._path}.unreadable")
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    async def read(self) -> Mapping[str, Held]:
+        """Return all rollouts."""
+        self._moves.clear()
+        return dict(self._all.held)
+
+    async def follow(self) -> Sequence[Move]:
+        """Return the moves since the last look."""
+        moves, self._moves = self._moves, []
+        return moves
+
+    async def put(self, move: Move) -> bool:
+        """Keep a move."""
+        known = self._all.held.get(move.rollout)
+        if move.held.version != (known.version if known else 0) + 1:
+            return False
+        self._all.held[move.rollout] = move.held
+        self._moves.append(move)
+        self._write()
+        self._wake()
+        return True
+
+    async def lead(self) -> int:
+        """Nobody else does."""
+        return 1
+
+    async def report(self, sightings: Sequence[bytes]) -> None:
+        """Take what was seen."""
+        self._waiting.extend(sightings)
+        self._reported += len(sightings)
+
+    async def collect(self, after: str) -> tuple[str, Sequence[bytes], int]:
+        """Return what has been seen since the last look; places do not outlive the process."""
+        seen = list(self._waiting)
+        lost = self._reported - len(seen)
+        self._waiting.clear()
+        self._reported = 0
+        return "", seen, lost
+
+    async def keep(self, rollout: str, evidence: bytes, progress: bytes, token: int) -> None:
+        """Keep the judge's memory and what it says."""
+        self._progress[rollout] = progress
+        if evidence:
+            self._all.kept[rollout] = evidence
+            self._write()
+
+    async def kept(self, rollout: str) -> bytes:
+        """Return the judge's memory."""
+        return self._all.kept.get(rollout, b"")
+
+    async def progress(self) -> Mapping[str, bytes]:
+        """Return what the judge says."""
+        return self._progress
+
+    async def serve(self, versions: Mapping[str, int]) -> None:
+        """Note what is served by."""
+        self._served = versions
+
+    async def served(self) -> Sequence[Mapping[str, int]]:
+        """Return what is served by here."""
+        return [self._served]
+
+    def _write(self) -> None:
+        if self._path is None:
+            return
+        new = self._path.with_name(f"{self._path.name}.new")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with open(descriptor, "wb") as file:
+                file.write(msgspec.msgpack.encode(self._all))
+            os.replace(new, self._path)
+        except OSError as error:
+            self.trouble = f"{self._path} could not be written ({error.strerror})"
+        else:
+            self.trouble = ""
