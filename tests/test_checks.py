@@ -32,6 +32,19 @@ def test_two_admin_keys_of_one_name_are_found(admin):
     assert path == ("admin", "keys", len(admin["keys"]) - 1, "name")
 
 
+@pytest.mark.parametrize(
+    ("flag", "path"),
+    [
+        ({"set": {"model": "sim/quck"}}, ("flags", 1, "set", "model")),
+        ({"id": "a", "set": {"tier": "fast"}}, ("flags", 1, "id")),
+        ({"scope": {"keys": ["nobody"]}}, ("flags", 1, "scope", "keys", 0)),
+    ],
+)
+def test_flags_name_what_there_is(flag, path):
+    """A model, a key or an id that is mistaken is found."""
+    assert list(found(flags=[{"id": "a", "set": {"model": "auto"}}, {"id": "b", **flag}])) == [path]
+
+
 def test_a_sound_file_has_no_findings():
     """Nothing is said about what is right."""
     assert found(models={"coder": ["sim/quick", "sim/slow"], "gpt-*": "auto"}) == {}

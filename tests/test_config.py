@@ -233,6 +233,7 @@ def test_top_level_keys_follow_the_flow():
         "classify",
         "breaker",
         "rollouts",
+        "flags",
         "stores",
         "reload",
         "telemetry",

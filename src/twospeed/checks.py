@@ -94,6 +94,7 @@ def check(value: Mapping[str, Any], names: Names) -> Iterator[Finding]:
     yield from _cycles(names)
     yield from _unreached(names)
     yield from _rollouts(value, names)
+    yield from _flags(value, names)
     for tier in TIERS:
         settings = _block(_block(value, "tiers"), tier)
         yield from _tier(("tiers", tier), settings, names)
@@ -275,11 +276,28 @@ def _rollouts(value: Mapping[str, Any], names: Names) -> Iterator[Finding]:
             message = f"'{alias}' is also the target of rollouts[{targets[alias]}]: one of them at a time"
             yield Finding((*path, "target", "alias"), message, severity="warning")
         yield from _rollout_target((*path, "target"), target, names)
-        callers = _texts([key.get("name") for key in _list(value, "keys") if isinstance(key, dict)])
-        for entry, key in enumerate(_list(_block(rollout, "scope"), "keys")):
-            if isinstance(key, str) and key not in callers:
-                message = f"no caller's key is named '{key}'{_meant(nearest(key, callers))}"
-                yield Finding((*path, "scope", "keys", entry), message)
+        yield from _scoped(path, rollout, value)
+
+
+def _scoped(path: Path, entry: Any, value: Mapping[str, Any]) -> Iterator[Finding]:
+    """Find keys in the scope of a rollout or a flag that nobody has."""
+    callers = _texts([key.get("name") for key in _list(value, "keys") if isinstance(key, dict)])
+    for place, key in enumerate(_list(_block(entry, "scope"), "keys")):
+        if isinstance(key, str) and key not in callers:
+            message = f"no caller's key is named '{key}'{_meant(nearest(key, callers))}"
+            yield Finding((*path, "scope", "keys", place), message)
+
+
+def _flags(value: Mapping[str, Any], names: Names) -> Iterator[Finding]:
+    first: dict[str, int] = {}
+    for place, flag in enumerate(_list(value, "flags")):
+        path, name = ("flags", place), flag.get("id") if isinstance(flag, dict) else None
+        if isinstance(name, str) and first.setdefault(name, place) != place:
+            yield Finding((*path, "id"), f"the id '{name}' is taken by flags[{first[name]}]")
+        model = next(iter(_texts(_block(flag, "set").get("model"))), "")
+        if model and model not in RESERVED and not names.known(model):
+            yield Finding((*path, "set", "model"), _unknown(model, names, RESERVED))
+        yield from _scoped(path, flag, value)
 
 
 def _rollout_target(path: Path, target: Mapping[str, Any], names: Names) -> Iterator[Finding]:

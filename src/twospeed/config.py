@@ -21,6 +21,7 @@ from twospeed.policy.access import Key, digest
 from twospeed.policy.breaker import Breaker
 from twospeed.policy.catalogue import Catalogue
 from twospeed.policy.classify import Classify
+from twospeed.policy.flags import Flag
 from twospeed.policy.listen import Admin, Listen
 from twospeed.policy.plan import Tiers
 from twospeed.policy.proxying import Ways, way
@@ -94,6 +95,8 @@ class Config(Settings):
     """When a backend that keeps failing is left alone, and for how long."""
     rollouts: list[Rollout] = []
     """New model versions on their way in, each watched and taken back when it is worse."""
+    flags: list[Flag] = []
+    """Switches for everybody or for some requests; the admin API turns them while the server runs."""
     stores: Stores = Stores()
     """Where limits, breakers and sessions are kept."""
     reload: Reload = Reload()
@@ -358,7 +361,18 @@ def _backends(name: str, provider: Provider) -> Iterator[Backend]:
         spoken = dialects(provider, model)
         asked, fim = completions(provider, model)
         yield Backend(
-            name, model, provider.region, full, family, settings.context, settings.images, spoken, asked.suffix, fim
+            name,
+            model,
+            provider.region,
+            full,
+            family,
+            settings.context,
+            settings.images,
+            spoken,
+            asked.suffix,
+            fim,
+            settings.price.resolved() if settings.price else None,
+            settings.cache_window or provider.cache_window,
         )
 
 
