@@ -309,7 +309,7 @@ class Proxy:
                 record.status = reply.status
                 reply.finish(call.dialect.interrupt(fault))
             return
-        refusal = call.dialect.refuse(fault)
+        refusal = call.dialect.refuse(fault, record.id)
         record.status, record.bytes_out = refusal.status, len(refusal.body)
         known = [pair for pair in self._headers(record, None) if pair[1]]
         reply.send(refusal.status, [*refusal.headers, *known], refusal.body)
@@ -319,6 +319,8 @@ class Proxy:
 
     def _supersede(self, reader: Reader, reply: Reply, record: Record, attempt: Try | None) -> None:
         """The editor has typed on: end the stream without an error, begun or not."""
+        if anthropic:
+            passed.append((b"request-id", attempt.job.id.encode()))  # where Anthropic's SDKs look for it
         if self._was_whole(reply, attempt):
             return
         fault = Fault(Kind.SUPERSEDED, detail="a newer keystroke")

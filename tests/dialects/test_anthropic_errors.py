@@ -37,6 +37,13 @@ def test_every_kind_can_be_said(kind: Kind):
     assert json.loads(event.partition(b"data: ")[2])["error"]["type"] in ("api_error", "overloaded_error")
 
 
+def test_a_refusal_names_the_request():
+    """Whoever reports a failure can say which request it was: Anthropic's SDKs look into the body and the header."""
+    refusal = refuse(Fault(Kind.BAD_REQUEST, "words"), "req_1")
+    assert json.loads(refusal.body)["request_id"] == "req_1"
+    assert dict(refusal.headers)[b"request-id"] == b"req_1"
+
+
 def test_the_providers_own_refusal_is_passed_on():
     """An Anthropic error stays as it is; another shape is said anew."""
     own = b'{"type":"error","error":{"type":"invalid_request_error","message":"no"}}'

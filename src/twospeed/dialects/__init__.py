@@ -117,8 +117,8 @@ class Dialect(Spoken, Protocol):
     def conversation(self, request: Request) -> Conversation:
         """Return what classification may look at."""
 
-    def refuse(self, fault: Fault) -> Refusal:
-        """Say the fault in this dialect, before anything was sent."""
+    def refuse(self, fault: Fault, request_id: str = "") -> Refusal:
+        """Say the fault in this dialect, before anything was sent; `request_id` where its shape names the request."""
 
     def interrupt(self, fault: Fault) -> bytes:
         """Say the fault as the one event that ends a stream already begun (R11)."""

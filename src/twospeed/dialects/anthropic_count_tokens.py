@@ -64,9 +64,9 @@ class AnthropicCountTokens:
             raise Fault(Kind.BAD_ANSWER, detail="answer: no count of tokens") from None
         return Answer(Usage(), "")
 
-    def refuse(self, fault: Fault) -> Refusal:
+    def refuse(self, fault: Fault, request_id: str = "") -> Refusal:
         """Say the fault as a whole answer."""
-        return anthropic_errors.refuse(fault)
+        return anthropic_errors.refuse(fault, request_id)
 
     def interrupt(self, fault: Fault) -> bytes:
         """Say the fault as an event; counts are never streamed."""

@@ -1,4 +1,4 @@
-"""Errors as Anthropic's API writes them: `{"type": "error", "error": {"type", "message"}, "request_id": null}`.
+"""Errors as Anthropic's API writes them: `{"type": "error", "error": {"type", "message"}, "request_id"}`.
 
 Source: Anthropic API reference, "Errors"; retry headers as the Anthropic SDKs read them.
 """
@@ -39,12 +39,14 @@ class _Error(msgspec.Struct):
 _decode_error = msgspec.json.Decoder(_Error)
 
 
-def refuse(fault: Fault) -> Refusal:
-    """Say the fault as a whole answer, before anything was sent (R10)."""
-    status = refused_status(fault)
+def refuse(fault: Fault, request_id: str = "") -> Refusal:
+    """Say the fault as a whole answer, before anything was sent (R10); the SDKs read its id from the header."""
+    status, headers = refused_status(fault), headers_of(fault)
+    if request_id:
+        headers = (*headers, (b"request-id", request_id.encode()))
     if fault.kind is Kind.PROVIDER_REFUSED and _is_own(fault.body):
-        return Refusal(status, headers_of(fault), fault.body)
-    return Refusal(status, headers_of(fault), _body(_type(fault, status), words(fault)))
+        return Refusal(status, headers, fault.body)
+    return Refusal(status, headers, _body(_type(fault, status), words(fault), request_id))
 
 
 def interrupt(fault: Fault) -> bytes:
@@ -65,8 +67,8 @@ def _type(fault: Fault, status: int) -> str:
     return _TYPES.get(status, default)
 
 
-def _body(kind: str, message: str) -> bytes:
-    return _encode({"type": "error", "error": {"type": kind, "message": message}, "request_id": None})
+def _body(kind: str, message: str, request_id: str = "") -> bytes:
+    return _encode({"type": "error", "error": {"type": kind, "message": message}, "request_id": request_id or None})
 
 
 def _is_own(body: bytes) -> bool:

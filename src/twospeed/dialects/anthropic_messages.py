@@ -175,9 +175,9 @@ class AnthropicMessages:
         """Read an unstreamed answer. Raises: Fault BAD_ANSWER, ERROR_EVENT."""
         return anthropic_stream.answer(body)
 
-    def refuse(self, fault: Fault) -> Refusal:
+    def refuse(self, fault: Fault, request_id: str = "") -> Refusal:
         """Say the fault as a whole answer."""
-        return anthropic_errors.refuse(fault)
+        return anthropic_errors.refuse(fault, request_id)
 
     def interrupt(self, fault: Fault) -> bytes:
         """Say the fault as the event that ends a stream already begun."""

@@ -197,7 +197,7 @@ class OpenAiChat:
         """Read an unstreamed answer. Raises: Fault BAD_ANSWER, ERROR_EVENT."""
         return openai_answer.answer(body)
 
-    def refuse(self, fault: Fault) -> Refusal:
+    def refuse(self, fault: Fault, request_id: str = "") -> Refusal:
         """Say the fault as a whole answer."""
         return openai_errors.refuse(fault)
 

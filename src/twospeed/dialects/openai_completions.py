@@ -193,7 +193,7 @@ class OpenAiCompletions:
         shape, head = _shape(request.endpoint.removeprefix("/v1")), Head(name, request.model, created)
         return nothing(shape, request.stream, head, request.wants_usage)
 
-    def refuse(self, fault: Fault) -> Refusal:
+    def refuse(self, fault: Fault, request_id: str = "") -> Refusal:
         """Say the fault as a whole answer."""
         return openai_errors.refuse(fault)
 

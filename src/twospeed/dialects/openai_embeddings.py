@@ -109,7 +109,7 @@ class OpenAiEmbeddings:
         counted = tokens(whole.usage)
         return Answer(counted.usage() if counted else None, "")
 
-    def refuse(self, fault: Fault) -> Refusal:
+    def refuse(self, fault: Fault, request_id: str = "") -> Refusal:
         """Say the fault as a whole answer."""
         return openai_errors.refuse(fault)
 

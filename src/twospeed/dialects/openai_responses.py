@@ -209,7 +209,7 @@ class OpenAiResponses:
         """Read an unstreamed answer. Raises: Fault BAD_ANSWER, ERROR_EVENT."""
         return openai_responses_stream.answer(body)
 
-    def refuse(self, fault: Fault) -> Refusal:
+    def refuse(self, fault: Fault, request_id: str = "") -> Refusal:
         """Say the fault as a whole answer."""
         return openai_errors.refuse(fault)
 

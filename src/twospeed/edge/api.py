@@ -55,8 +55,9 @@ class Api:
     def refuse(self, head: Head | None, fault: Fault) -> Refusal:
         """Say a fault in the dialect of the path, or as OpenAI does where there is none."""
         dialect = self._posts.get(head.path, self._default) if head else self._default
-        refusal = dialect.refuse(fault)
-        extra: tuple[tuple[bytes, bytes], ...] = ((b"x-request-id", self.runtime.new_id().encode()),)
+        request_id = self.runtime.new_id()
+        refusal = dialect.refuse(fault, request_id)
+        extra: tuple[tuple[bytes, bytes], ...] = ((b"x-request-id", request_id.encode()),)
         if fault.kind is Kind.METHOD_NOT_ALLOWED:
             extra += ((b"allow", b"POST" if head and head.path in self._posts else b"GET"),)
         if fault.kind is Kind.UPGRADE_REFUSED:

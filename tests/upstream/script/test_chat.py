@@ -184,4 +184,5 @@ def test_events_can_carry_several_tokens():
 def test_errors_have_openai_shape():
     """Errors carry message, type and code, as a body and as an event."""
     assert json.loads(VOICE.error(429, "slow down"))["error"]["code"] == "rate_limit_exceeded"
+    assert json.loads(VOICE.error(422, "no"))["error"]["type"] == "invalid_request_error"
     assert json.loads(VOICE.error_event("oh")[6:])["error"]["message"] == "oh"

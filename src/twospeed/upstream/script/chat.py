@@ -188,7 +188,8 @@ def usage_of(script: Script) -> dict[str, Any]:
 
 def error_body(status: int, message: str) -> bytes:
     """Return an error in OpenAI's shape."""
-    kind = "rate_limit_error" if status == 429 else ERROR_TYPES.get(status, "server_error")
+    other = "invalid_request_error" if status < 500 else "server_error"
+    kind = "rate_limit_error" if status == 429 else ERROR_TYPES.get(status, other)
     code = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}.get(status)
     return _json({"error": {"message": message, "type": kind, "param": None, "code": code}})
 

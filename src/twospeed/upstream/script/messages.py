@@ -151,7 +151,7 @@ class CountVoice(MessagesVoice):
 
 def error_body(status: int, message: str) -> bytes:
     """Return an error in Anthropic's shape."""
-    kind = ERROR_TYPES.get(status, "api_error")
+    kind = ERROR_TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
     return _json({"type": "error", "error": {"type": kind, "message": message}, "request_id": None})
 
 
