@@ -275,5 +275,5 @@ def entry(move: Move) -> Entry:
         attempt=state.attempt,
         actor=move.actor,
         reason=move.reason,
-        key=f"{move.rollout}:{held.version}",
+        key=f"{move.rollout}:{held.version}:{move.at:.6f}",  # versions begin anew when the store was emptied
     )
