@@ -297,6 +297,8 @@ class Proxy:
             return passed
         anthropic = attempt.job.dialect.name.startswith("anthropic")
         passed = without_dialect(without_limits(passed)) + restated(attempt.headers, anthropic, self._wall())
+        if anthropic:
+            passed.append((b"request-id", attempt.job.id.encode()))  # where Anthropic's SDKs look for it
         if attempt.dropped and attempt.job.headers.get(b"x-twospeed-explain") == b"1":
             passed.append((b"x-twospeed-dropped", ", ".join(attempt.dropped).encode("ascii", "replace")))
         return passed
@@ -319,8 +321,6 @@ class Proxy:
 
     def _supersede(self, reader: Reader, reply: Reply, record: Record, attempt: Try | None) -> None:
         """The editor has typed on: end the stream without an error, begun or not."""
-        if anthropic:
-            passed.append((b"request-id", attempt.job.id.encode()))  # where Anthropic's SDKs look for it
         if self._was_whole(reply, attempt):
             return
         fault = Fault(Kind.SUPERSEDED, detail="a newer keystroke")
