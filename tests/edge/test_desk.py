@@ -47,6 +47,7 @@ async def test_metrics_tell_of_requests_that_went_by():
         assert values(found["twospeed_faults"]) == {("none", "none", "other", "none", "model_not_found"): 1}
         assert values(found["twospeed_breaker_state"])["slow", "m", "default", "closed"] == 1
         assert values(found["twospeed_requests_in_flight"]) == {(): 0}
+        assert values(found["twospeed_tasks"])[()] >= 1
         assert sum(len(family.samples) for family in found.values()) <= SERIES
 
 

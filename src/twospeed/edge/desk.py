@@ -1,5 +1,6 @@
 """Answers for one serving process: what `/metrics`, `/admin/status` and `/admin/config` show, and the reload."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from itertools import chain
@@ -17,6 +18,7 @@ from twospeed.telemetry.instruments import (
     RESTARTS,
     STORE_ALONE,
     STORE_UP,
+    TASKS,
     TIER_IN_FLIGHT,
     TIER_REFUSED,
     TIER_WAITING,
@@ -69,6 +71,7 @@ class OneProcess:
         yield Reading(IN_FLIGHT, (), server.http.in_flight)
         yield Reading(CONNECTIONS, (), server.http.connections)
         yield Reading(HANDSHAKES, (), server.http.handshakes)
+        yield Reading(TASKS, (), len(asyncio.all_tasks()))
         yield from crowds(runtime.seats)
         yield Reading(STORE_UP, (memory.name,), int(memory.well()))
         yield Reading(STORE_ALONE, (memory.name,), memory.alone())

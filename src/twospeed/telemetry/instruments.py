@@ -197,6 +197,7 @@ WORKERS = Instrument("twospeed.workers", "gauge", "{process}", (), "Processes th
 RESTARTS = Instrument(
     "twospeed.workers.restarts", "counter", "{process}", (), "Workers that died and were replaced by their supervisor."
 )
+TASKS = Instrument("twospeed.tasks", "gauge", "{task}", (), "Tasks of the event loop, some ten of them when idle.")
 STARTED = Instrument(
     "twospeed.start.time", "gauge", "s", (), "When the oldest worker started, since the epoch.", merge="min"
 )
@@ -268,6 +269,7 @@ INSTRUMENTS = (
     RELOADS,
     WORKERS,
     RESTARTS,
+    TASKS,
     STARTED,
     CPU,
     MEMORY,
