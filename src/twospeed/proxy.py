@@ -52,6 +52,8 @@ class Call(msgspec.Struct):
     headers: Mapping[bytes, bytes]
     body: bytes
     started_at: float
+    query: str = ""
+    allowance: Sequence[Pair] = ()  # rate-limit headers of the caller's key, once it was asked
 
 
 class Nothing(Exception):
@@ -275,7 +277,7 @@ class Proxy:
         return [pair for pair in self._headers(record, None) if pair[0] not in _UNSURE]
 
     def _job(self, call: Call, request: Request, record: Record) -> Job:
-        return Job(call.dialect, request, call.headers, record.trace, record.id, record.started_wall)
+        return Job(call.dialect, request, call.headers, record.trace, record.id, record.started_wall, call.query)
 
     def _headers(self, record: Record, attempt: Try | None) -> list[Pair]:
         """Every answer says which request this was and where it went."""

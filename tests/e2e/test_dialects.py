@@ -150,3 +150,17 @@ async def test_a_body_may_say_where_to_go():
         assert (answer.status, json.loads(await answer.text())["error"]["param"]) == (400, "provider")
         answer = await server.chat(model="chat/m", models=["resp/m"], headers={"x-twospeed-simulate": "http_503@chat"})
         assert answer.headers["x-twospeed-backend"] == "resp/m@default"
+
+
+async def test_who_speaks_anthropics_api_can_name_the_request():
+    """Refused here, by the provider or translated: the id is where Anthropic's SDKs look for it."""
+    async with serving(TEXT) as server:
+        url = f"{server.url}/v1/messages?beta=true"
+        async with server.http.post(url, json={"model": "mess/m"}) as answer:
+            told = await answer.json()
+            assert (answer.status, told["request_id"]) == (400, answer.headers["request-id"])
+            assert answer.headers["request-id"] == answer.headers["x-request-id"]
+        async with server.http.post(url, json={"model": "chat/m", **ASKS["/v1/messages"]}) as answer:
+            assert (answer.status, answer.headers["request-id"]) == (200, answer.headers["x-request-id"])
+        async with server.http.post(url, json={"model": "mess/m", **ASKS["/v1/messages"]}) as answer:
+            assert answer.status == 200

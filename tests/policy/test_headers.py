@@ -1,6 +1,6 @@
 """Allow-lists for headers, both ways."""
 
-from twospeed.policy.headers import find, to_client, to_provider
+from twospeed.policy.headers import find, query_to_provider, to_client, to_provider
 
 NEVER = [
     b"authorization",
@@ -47,3 +47,11 @@ def test_framing_and_cookies_do_not_come_back():
     ]
     assert to_client(came) == [(b"content-type", b"a"), (b"x-ratelimit-limit-requests", b"5")]
     assert find(came, b"set-cookie") == b"x"
+
+
+def test_of_a_query_only_the_wish_for_the_beta_passes():
+    """Claude Code asks for Anthropic's beta API behind the path; whatever else stands there ends here."""
+    assert query_to_provider("beta=true", "") == "?beta=true"
+    assert query_to_provider("key=secret&beta=true", "?api-version=1") == "?api-version=1&beta=true"
+    assert query_to_provider("key=secret", "") == ""
+    assert query_to_provider("beta=true", "?beta=true") == "?beta=true"

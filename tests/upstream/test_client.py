@@ -43,6 +43,18 @@ async def test_request_is_rebuilt_with_our_key_and_the_allowed_headers():
     assert b'"model": "m"' in body
 
 
+async def test_the_wish_for_the_beta_api_goes_upstream():
+    """Claude Code asks for it behind the path; a key that stood there would end here."""
+    exchange = streaming(TEXT)
+    candidate = fakes.candidate("a")
+    job = fakes.job(DIALECT)
+    job.query = "key=x&beta=true"
+    attempt = Try(job, candidate, fakes.link(Transport(exchange)), Attempt(candidate.backend, 100.0), None)
+    await attempt.connect(160.0, CLOCK)
+    await attempt.begin(160.0, CLOCK)
+    assert exchange.sent[0][0] == "/chat/completions?beta=true"
+
+
 @pytest.mark.parametrize(
     ("status", "kind"),
     [

@@ -117,7 +117,7 @@ class Api:
         body = call.body
         if b"content-encoding" in head.headers:
             body = unpack.unpacked(body, head.headers[b"content-encoding"], runtime.loaded.config.listen.body_limit)
-        inbound = Inbound(dialect, head.path, caller, head.headers, body, call.received_at)
+        inbound = Inbound(dialect, head.path, caller, head.headers, body, call.received_at, head.query)
         call.body = b""  # the proxy's alone from here on
         return runtime.proxy.handle(inbound, reply)
 

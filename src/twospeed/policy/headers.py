@@ -1,4 +1,4 @@
-"""Which headers pass, both ways: allow-lists, never deny-lists (R14, R30).
+"""Which headers pass, both ways, and what of a query: allow-lists, never deny-lists (R14, R30).
 
 Hop-by-hop headers, those the Connection header nominates, credentials, cookies and forwarding headers are on no list,
 so they end here whatever they are called.
@@ -10,6 +10,7 @@ Pair = tuple[bytes, bytes]
 
 _TO_PROVIDER = frozenset({b"user-agent", b"idempotency-key", b"x-session-id", b"x-session-affinity", b"session-id", b"session_id", b"thread-id", b"x-client-request-id", b"x-initiator", b"x-title", b"http-referer"})  # fmt: skip
 _TO_PROVIDER_PREFIXES = (b"openai-", b"anthropic-", b"x-stainless-", b"x-codex-")
+_BETA = "beta=true"
 _TO_CLIENT = frozenset({b"content-type", b"request-id", b"retry-after", b"retry-after-ms", b"x-should-retry"})
 _TO_CLIENT_PREFIXES = (b"openai-", b"anthropic-", b"x-ratelimit-")
 
@@ -26,6 +27,18 @@ def to_provider(headers: Mapping[bytes, bytes], extra: frozenset[bytes]) -> list
         for name, value in headers.items()
         if (name in _TO_PROVIDER or name in extra or name.startswith(_TO_PROVIDER_PREFIXES)) and name not in nominated
     ]
+
+
+def query_to_provider(client: str, own: str) -> str:
+    """Put what may pass of a client's query behind a provider's own: `beta=true`, as Claude Code asks for Anthropic's beta API.
+
+    Args:
+        own: "" or "?" with parameters.
+
+    >>> query_to_provider("beta=true&api-version=9", "?a=b")
+    '?a=b&beta=true'
+    """
+    return f"{own}{'&' if own else '?'}{_BETA}" if _BETA in client.split("&") and _BETA not in own else own
 
 
 def without_dialect(headers: Iterable[Pair]) -> list[Pair]:

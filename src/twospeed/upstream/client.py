@@ -14,7 +14,7 @@ from twospeed.dialects.quirks import NONE, Quirks
 from twospeed.errors import MEANING, Fault, Kind
 from twospeed.policy.breaker import Health
 from twospeed.policy.budget import Budget
-from twospeed.policy.headers import Pair, find, to_provider, without_dialect
+from twospeed.policy.headers import Pair, find, query_to_provider, to_provider, without_dialect
 from twospeed.policy.limit import Limit, Limits, Permit
 from twospeed.policy.tracing import outgoing
 from twospeed.types import Attempt, Candidate, Exchange, Request, Trace, Transport, Usage
@@ -54,7 +54,10 @@ class Link(msgspec.Struct):
 
 
 class Job(msgspec.Struct):
-    """What every attempt of one request shares. `wall`: when it came, seconds since the epoch."""
+    """What every attempt of one request shares.
+
+    `wall`: when it came, seconds since the epoch. `query`: what stood behind the path, without "?".
+    """
 
     dialect: Dialect
     request: Request
@@ -62,6 +65,7 @@ class Job(msgspec.Struct):
     trace: Trace | None = None
     id: str = ""
     wall: float = 0.0
+    query: str = ""
 
 
 class Try:
@@ -138,7 +142,8 @@ class Try:
             )
         elif job.request.completion is not None:
             self.spoken = ask(job.request, link.completions)
-        path = link.path + self.spoken.upstream_path + link.query
+        query = query_to_provider(job.query, link.query) if job.query and not self.translated else link.query
+        path = link.path + self.spoken.upstream_path + query
         headers = [*link.headers, *outgoing(job.trace, self.row.span), *passed]
         if link.defaults:
             headers += [default for default in link.defaults if not find(passed, default[0])]

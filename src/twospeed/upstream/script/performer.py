@@ -71,9 +71,10 @@ class Performer:
         """Return the answer to a request.
 
         Args:
-            path: With or without a prefix such as /v1.
+            path: With or without a prefix such as /v1 and a query.
             orders: Value of the header x-twospeed-simulate, "" for none.
         """
+        path = path.partition("?")[0]
         origin = Origin(f"sim{turn.chance.getrandbits(64):016x}", int(self._wall()))
         voice = next((voice for suffix, voice in VOICES if path.endswith(suffix)), None)
         if voice is None:
