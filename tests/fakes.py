@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from twospeed.errors import Fault, Kind
-from twospeed.policy.limit import Ask, Limit, Permit, Refusal
+from twospeed.policy.limit import Ask, Level, Limit, Permit, Refusal
 from twospeed.types import Backend, Candidate, Plan, Record, Timeouts
 from twospeed.upstream.client import Job, Link
 
@@ -85,6 +85,7 @@ class Notes:
     """Limits and health at once: admits unless told otherwise, and writes down what it heard."""
 
     refusals: dict[str, Refusal] = field(default_factory=dict)
+    full: dict[str, list[Level]] = field(default_factory=dict)
     open: set[str] = field(default_factory=set)
     last_resorts: set[str] = field(default_factory=set)
     heard: list[tuple[object, ...]] = field(default_factory=list)
@@ -103,6 +104,9 @@ class Notes:
 
     def learn(self, pool: str, dimension: str, remaining: int, reset_after: float) -> None:
         self.heard.append(("learn", pool, dimension, remaining, reset_after))
+
+    def levels(self, pool: str) -> list[Level]:
+        return self.full.get(pool, [])
 
     def usable(self, backend: str) -> bool:
         return backend not in self.open

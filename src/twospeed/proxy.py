@@ -20,6 +20,7 @@ from twospeed.keystrokes import Keystrokes
 from twospeed.policy import patience
 from twospeed.policy.access import Caller
 from twospeed.policy.allowance import restated, without_limits
+from twospeed.policy.arms import Arms, Asked, Assigned
 from twospeed.policy.catalogue import Catalogue
 from twospeed.policy.choose import Chooser, unserved
 from twospeed.policy.classify import Classifier
@@ -28,9 +29,11 @@ from twospeed.policy.down import down, note
 from twospeed.policy.estimate import BYTES_PER_TOKEN
 from twospeed.policy.headers import Pair, to_client, without_dialect
 from twospeed.policy.keystroke import CancelOlder, Stroke
-from twospeed.policy.plan import Needs, Planner
+from twospeed.policy.limit import Permit, Refusal
+from twospeed.policy.plan import Needs, Planner, fitting
 from twospeed.policy.race import MAX_ATTEMPTS
 from twospeed.policy.session import identify
+from twospeed.quotas import Quotas, refused
 from twospeed.relay import Reply, interrupt, relay
 from twospeed.seats import Seats
 from twospeed.types import Backend, Plan, Record, Request, Sink, Tier, Trace, Verdict
@@ -40,6 +43,7 @@ from twospeed.upstream.client import Job, Try
 EVENT_STREAM = (b"content-type", b"text/event-stream")
 
 
+_BOTH = ("candidate", "stable")
 _UNSURE = frozenset({b"x-twospeed-backend", b"x-twospeed-attempts"})  # not known before the commit point
 
 
@@ -75,8 +79,10 @@ class Proxy:
         begin_trace: Joins the caller's trace or begins one, by the request's headers.
         version: Of the configuration, for the record.
         seats: Who may be under way at once.
+        quotas: What callers' keys may use.
 
-    `serving`: requests under way; a snapshot that was replaced may be closed when there are none.
+    `serving`: requests under way; a snapshot that was replaced may be closed when there are none. `arms`: the rollouts that
+    have a say, replaced whenever one has moved.
     """
 
     def __init__(
@@ -92,6 +98,7 @@ class Proxy:
         begin_trace: Callable[[Mapping[bytes, bytes]], Trace | None],
         version: str,
         seats: Seats,
+        quotas: Quotas,
     ) -> None:
         self.catalogue = catalogue
         self._planner = planner
@@ -105,8 +112,10 @@ class Proxy:
         self._begin_trace = begin_trace
         self._version = version
         self._seats = seats
+        self._quotas = quotas
         self._keystrokes = Keystrokes()
         self.serving = 0
+        self.arms: Arms | None = None
 
     async def handle(self, call: Call, reply: Reply) -> None:
         """Serve one request. Every path out of here leaves exactly one Record."""
@@ -114,6 +123,7 @@ class Proxy:
         attempt: Try | None = None
         seat: Tier | None = None
         heartbeat: Heartbeat | None = None
+        due: Permit | None = None
         try:
             request = call.dialect.decode(call.body, call.endpoint)
             self._name(record, call, request)
@@ -121,9 +131,12 @@ class Proxy:
             if not backends:
                 self._estimate(call, request, reply, record)
                 return
-            plan = self._plan(call, record, request, verdict, backends)
+            assigned = self._assign(call, record, request, verdict) if self.arms else None
+            plan = self._plan(call, record, request, verdict, backends, assigned)
             if request.completion is not None and request.stream:
                 await self._keystrokes.begin(record.id, _stroke(record, request), self._rule(plan))
+            if call.caller.limit is not None:
+                due = await self._due(call, request, plan, record)
             seat = await self._seats.take(plan.tier, plan.deadline)
             heartbeat = self._heartbeat(call, plan, reply, record)
             try:
@@ -137,9 +150,13 @@ class Proxy:
             if heartbeat:
                 heartbeat.stop()
             self._planner.bind(plan.tier, record.session, attempt.row.backend.name)
+            if assigned is not None and self.arms is not None:
+                self.arms.served(assigned.split, record.session, attempt.row.backend.name)
             _let_go(call, request)
             record.committed_at = attempt.row.first_token_at
-            await relay(attempt, self._headers(record, attempt), reply, record, plan.deadline, self._clock)
+            await relay(
+                attempt, self._headers(record, attempt, call.allowance), reply, record, plan.deadline, self._clock
+            )
         except Fault as fault:
             self._refuse(call, reply, record, fault)
         except Nothing as empty:
@@ -156,7 +173,7 @@ class Proxy:
             if heartbeat:
                 heartbeat.stop()
             self._seats.give(seat)
-            self._close(record, attempt)
+            self._close(record, attempt, due)
 
     def _opened(self, call: Call) -> Record:
         self.serving += 1
@@ -205,17 +222,75 @@ class Proxy:
         headers = [pair for pair in self._headers(record, None) if pair[1]]
         reply.send(200, [(b"content-type", b"application/json"), (b"x-twospeed-estimated", b"1"), *headers], body)
 
+    def _assign(self, call: Call, record: Record, request: Request, verdict: Verdict) -> Assigned | None:
+        """Ask the rollouts where this goes."""
+        assert self.arms is not None
+        dialect = call.dialect
+        served_by = (request.dialect,) if request.bound else dialect.served_by
+        return self.arms.assign(
+            self.catalogue.route(request.model),
+            verdict,
+            Asked(
+                call.caller.name,
+                record.session,
+                call.headers,
+                lambda: dialect.opening(request),
+                bool(request.bound),
+                request.wishes is not None,
+            ),
+            lambda route: self._planner.within_reach(verdict, route, call.caller, served_by)[1],
+        )
+
     def _plan(
-        self, call: Call, record: Record, request: Request, verdict: Verdict, backends: Sequence[Backend]
+        self,
+        call: Call,
+        record: Record,
+        request: Request,
+        verdict: Verdict,
+        backends: Sequence[Backend],
+        assigned: Assigned | None = None,
     ) -> Plan:
         record.tier, record.reasons = verdict.tier, verdict.reasons
         record.score, record.gain = verdict.score, verdict.gain
+        waits = patience.total(call.headers), patience.idle(call.headers)
+        needs = Needs(int(len(request.body) / BYTES_PER_TOKEN), False, *waits)
+        if assigned is not None:
+            backends = self._armed(assigned, record, request, needs)
         if request.completion is not None:
             backends = completing(backends, request.completion)
             record.notes += family_notes(request.completion)
-        waits = patience.total(call.headers), patience.idle(call.headers)
-        needs = Needs(int(len(request.body) / BYTES_PER_TOKEN), False, *waits)
-        return self._planner.plan(verdict.tier, backends, record.session, needs, request, self._clock())
+        return self._planner.plan(
+            verdict.tier,
+            backends,
+            record.session,
+            needs,
+            request,
+            self._clock(),
+            assigned is not None,
+            record.offer if record.arm == "candidate" else None,
+        )
+
+    def _armed(self, assigned: Assigned, record: Record, request: Request, needs: Needs) -> Sequence[Backend]:
+        """Write down which version a request meets; one that only one of the two can serve is not counted."""
+        split = assigned.split
+        record.rollout = split.rollout
+        both: Sequence[Backend] = (split.candidate, split.stable)
+        if request.completion is not None:
+            both = completing(both, request.completion)
+        if len(fitting(both, needs)) < len(_BOTH):
+            return [backend for backend in assigned.backends if backend is not split.candidate]
+        record.arm, record.step, record.offer = assigned.arm, split.step, split.offer
+        record.language, record.repo = assigned.language, assigned.repo
+        return assigned.backends
+
+    async def _due(self, call: Call, request: Request, plan: Plan, record: Record) -> Permit:
+        """Ask what the caller's key may still use. Raises: Fault RATE_LIMITED."""
+        answer = await self._quotas.take(call.caller, request, plan, record)
+        refusal = answer if isinstance(answer, Refusal) else None
+        call.allowance = self._quotas.headers(call.caller, call.dialect.name.startswith("anthropic"), refusal)
+        if isinstance(answer, Refusal):
+            raise refused(call.caller, answer)
+        return answer
 
     def _elsewhere(
         self, call: Call, request: Request, record: Record, verdict: Verdict, plan: Plan, fault: Fault
@@ -258,7 +333,7 @@ class Proxy:
         body = cast(Emptying, call.dialect).nothing(request, record.id, int(self._wall()))
         record.fault, record.fault_detail = fault.kind, fault.detail
         record.status, record.bytes_out = 200, len(body)
-        headers = [pair for pair in self._headers(record, None) if pair[1]]
+        headers = [pair for pair in self._headers(record, None, call.allowance) if pair[1]]
         if request.stream:
             if not reply.started:  # else the head went out early, with a keep-alive
                 reply.start(200, [EVENT_STREAM, *headers])
@@ -270,18 +345,20 @@ class Proxy:
         after = self.catalogue.lanes[plan.tier].keepalive_after
         if not (plan.stream and after):
             return None
-        return Heartbeat(reply, lambda: self._early(record), call.dialect.keep_alive, after)
+        return Heartbeat(reply, lambda: self._early(call, record), call.dialect.keep_alive, after)
 
-    def _early(self, record: Record) -> list[Pair]:
+    def _early(self, call: Call, record: Record) -> list[Pair]:
         """Headers for a head that goes out before it is known who will serve."""
-        return [pair for pair in self._headers(record, None) if pair[0] not in _UNSURE]
+        return [pair for pair in self._headers(record, None, call.allowance) if pair[0] not in _UNSURE]
 
     def _job(self, call: Call, request: Request, record: Record) -> Job:
         return Job(call.dialect, request, call.headers, record.trace, record.id, record.started_wall, call.query)
 
-    def _headers(self, record: Record, attempt: Try | None) -> list[Pair]:
-        """Every answer says which request this was and where it went."""
+    def _headers(self, record: Record, attempt: Try | None, allowance: Sequence[Pair] = ()) -> list[Pair]:
+        """Every answer says which request this was and where it went; a limited key hears of its own limits only."""
         passed = self._passed(attempt) if attempt else []
+        if allowance:
+            passed = [*without_limits(passed), *allowance]
         backend = record.backend
         return [
             *passed,
@@ -315,7 +392,7 @@ class Proxy:
             return
         refusal = call.dialect.refuse(fault, record.id)
         record.status, record.bytes_out = refusal.status, len(refusal.body)
-        known = [pair for pair in self._headers(record, None) if pair[1]]
+        known = [pair for pair in self._headers(record, None, call.allowance) if pair[1]]
         reply.send(refusal.status, [*refusal.headers, *known], refusal.body)
 
     def _rule(self, plan: Plan) -> CancelOlder:
@@ -357,7 +434,7 @@ class Proxy:
         if reply.started and attempt is not None and attempt.reader is not None:
             interrupt(attempt, reply, record, fault)
 
-    def _close(self, record: Record, attempt: Try | None) -> None:
+    def _close(self, record: Record, attempt: Try | None, due: Permit | None) -> None:
         """Settle what is open and tell everyone who listens."""
         self.serving -= 1
         self._keystrokes.end(record.id)
@@ -367,6 +444,8 @@ class Proxy:
             record.finish = reader.finish if reader else attempt.finish
             record.usage = attempt.usage
             record.notes += [f"dropped:{what}" for what in attempt.dropped]
+        if due is not None:
+            self._quotas.settle(due, record)
         record.ended_at = self._clock()
         for sink in self._sinks:
             sink(record)

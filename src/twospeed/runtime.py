@@ -23,6 +23,7 @@ from twospeed.policy.overload import Caps, caps
 from twospeed.policy.plan import Planner
 from twospeed.policy.tracing import begin
 from twospeed.proxy import Proxy
+from twospeed.quotas import Quotas
 from twospeed.seats import Seats
 from twospeed.stores.open import Memory, open_memory
 from twospeed.stores.shared import Host
@@ -76,6 +77,7 @@ class Runtime:
             partial(begin, ratio=_ratio(loaded), bits=random.getrandbits),
             loaded.version,
             self.seats,
+            Quotas(memory.limits, memory.estimates, time.time),
         )
 
     @staticmethod
@@ -176,4 +178,5 @@ def _headers(loaded: Loaded, provider: str, auth: str) -> tuple[tuple[bytes, byt
 
 def callers(loaded: Loaded) -> Callers:
     """Resolve the callers. A key that may use `auto` and names nothing else may be routed to either tier."""
-    return Callers([Caller(name, digest, models) for name, digest, models in loaded.callers])
+    keys = zip(loaded.callers, loaded.config.keys, strict=True)
+    return Callers([Caller(name, digest, models, key.limits) for (name, digest, models), key in keys])

@@ -188,6 +188,8 @@ class LimitsContract:
             (POOL, "rpm", 10, 2),
             (POOL, "tpm", 1000, 110),
         ]
+        assert sorted(limits.levels(POOL)) == sorted(limits.usage())
+        assert limits.levels("acme/nobody") == []
 
 
 class HealthContract:

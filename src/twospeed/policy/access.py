@@ -1,4 +1,4 @@
-"""Caller keys: who may call, and which models they may use (R32). Not rate limits, not the admin key."""
+"""Caller keys: who may call, and which models they may use (R32). Not the admin key."""
 
 import hashlib
 import hmac
@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
+from twospeed.policy.limit import UNLIMITED, Limit
 from twospeed.types import Settings
 
 ANYONE = "anonymous"  # the caller's name where no keys are configured
@@ -22,15 +23,22 @@ class Key(Settings):
     """env:NAME, file:PATH, or sha256:HEX (the digest of the key, so that the file holds no secret)."""
     models: list[str] = ["*"]
     """Names and globs this caller may ask for and be routed to: model names, aliases, tiers, provider/model."""
+    limits: Limit = UNLIMITED
+    """What this key may use, on all replicas together; beyond it 429 with the time until it fits again."""
 
 
 class Caller:
-    """Who sent a request. `digest` is the SHA-256 of the key, 32 bytes."""
+    """Who sent a request. `digest` is the SHA-256 of the key, 32 bytes.
 
-    __slots__ = ("_allowed", "_globs", "digest", "name")
+    `limit`: what the key may use, None for no limit; `pool`: the name it is counted under, which no provider can have.
+    """
 
-    def __init__(self, name: str, digest: bytes, models: Sequence[str]) -> None:
+    __slots__ = ("_allowed", "_globs", "digest", "limit", "name", "pool")
+
+    def __init__(self, name: str, digest: bytes, models: Sequence[str], limit: Limit = UNLIMITED) -> None:
         self.name = name
+        self.limit = None if limit == UNLIMITED else limit
+        self.pool = f"@keys/{name}"
         self.digest = digest
         self._globs = tuple(models)
         self._allowed: dict[str, bool] = {}

@@ -1,13 +1,17 @@
-"""What is left of a provider's limits, said anew for clients of the other vendor: each SDK reads its own headers only.
+"""What is left of limits, in headers: a provider's said anew for clients of the other vendor, and those of a caller's key.
+
+Each SDK reads its own headers only.
 
 Source: OpenAI's and Anthropic's rate-limit documentation: a span such as `6m0s` there, an RFC 3339 instant here.
 """
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from math import ceil
 
 from twospeed.policy.advice import remaining
 from twospeed.policy.headers import Pair, find
+from twospeed.policy.limit import Level, Refusal
 
 _OPENAI = {"rpm": b"requests", "tpm": b"tokens"}
 _ANTHROPIC = {"rpm": b"requests", "tpm": b"tokens", "itpm": b"input-tokens", "otpm": b"output-tokens"}
@@ -31,6 +35,31 @@ def restated(headers: Sequence[Pair], anthropic: bool, now_wall: float) -> list[
             found.append((form % b"limit", limit))
         reset = _instant(now_wall + left.reset_after) if anthropic else b"%.3gs" % left.reset_after
         found += [(form % b"remaining", b"%d" % left.remaining), (form % b"reset", reset)]
+    return found
+
+
+def own(
+    levels: Sequence[Level], anthropic: bool, now_wall: float, reset: float, refusal: Refusal | None = None
+) -> list[Pair]:
+    """Return the rate-limit headers of a caller's own key.
+
+    Args:
+        reset: Seconds until a window that has just counted this request is empty.
+        refusal: Of this request; what it names fits again after its own wait.
+
+    >>> own([Level("@keys/ann", "rpm", 60, 1)], False, 0.0, 60.0)
+    [(b'x-ratelimit-limit-requests', b'60'), (b'x-ratelimit-remaining-requests', b'59'), (b'x-ratelimit-reset-requests', b'60s')]
+    """
+    found: list[Pair] = []
+    for level in levels:
+        name = (_ANTHROPIC if anthropic else _OPENAI).get(level.dimension)
+        if name is None:
+            continue
+        form = b"anthropic-ratelimit-%b-%%b" % name if anthropic else b"x-ratelimit-%%b-%b" % name
+        wait = refusal.retry_after if refusal is not None and refusal.dimension == level.dimension else reset
+        left = max(0, level.limit - level.used)
+        when = _instant(ceil(now_wall + wait)) if anthropic else b"%.3gs" % wait
+        found += [(form % b"limit", b"%d" % level.limit), (form % b"remaining", b"%d" % left), (form % b"reset", when)]
     return found
 
 

@@ -17,7 +17,7 @@ LEASE = 300.0  # seconds, R20: how long a slot outlives the last sign of life of
 
 
 class Limit(Settings):
-    """`providers.<name>.limits.<family>`: what may reach a provider. Absent: not limited."""
+    """`providers.<name>.limits.<family>`: what may reach a provider; `keys[].limits`: what a key may use. Absent: not limited."""
 
     rpm: PositiveCount | None = None
     """Requests in any 60 s."""
@@ -29,6 +29,9 @@ class Limit(Settings):
     """Output tokens in any 60 s, where the provider meters them apart."""
     concurrency: PositiveCount | None = None
     """Requests under way at once."""
+
+
+UNLIMITED = Limit()
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -94,6 +97,9 @@ class Limits(Protocol):
 
     def cool(self, pool: str, seconds: float) -> None:
         """Silence a pool for that long, at most 5 minutes; never shortens a silence under way."""
+
+    def levels(self, pool: str) -> list[Level]:
+        """Say how full each limited dimension of one pool is; empty for one never asked for."""
 
     def usage(self) -> list[Level]:
         """Say how full each limited dimension of each pool seen is."""

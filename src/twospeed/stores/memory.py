@@ -93,13 +93,17 @@ class MemoryLimits:
             known = self._pools[pool] = _Pool(Meter([0] * CELLS), Leases(self._lease), Limit())
         known.meter.cool(seconds, self._clock())
 
+    def levels(self, pool: str) -> list[Level]:
+        """Say how full each limited dimension of one pool is."""
+        known = self._pools.get(pool)
+        if known is None:
+            return []
+        now = self._clock()
+        return levels(pool, known.limit, known.meter, known.leases.busy(now, 0), now)
+
     def usage(self) -> list[Level]:
         """Say how full each limited dimension of each pool is."""
-        now = self._clock()
-        found: list[Level] = []
-        for name, pool in self._pools.items():
-            found += levels(name, pool.limit, pool.meter, pool.leases.busy(now, 0), now)
-        return found
+        return [level for name in self._pools for level in self.levels(name)]
 
     def _finish(self, permit: Permit) -> _Pool | None:
         if permit.settled:

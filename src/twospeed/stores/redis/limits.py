@@ -146,18 +146,20 @@ class RedisLimits:
         if known.link.up:
             self._tell(known, "cool", round(seconds * _MICRO))
 
+    def levels(self, pool: str) -> list[Level]:
+        """Say how full one pool is: as Redis said last, or of this process's share while it is away."""
+        known, now = self._pools.get(pool), self._clock()
+        if known is None:
+            return []
+        if not known.link.up:
+            return levels(pool, self._part(known), known.own, known.leases.busy(now, 0), now)
+        requests, read, written, busy = known.seen if now - known.seen_at < WINDOW else (0, 0, 0, 0)
+        used = {"rpm": requests, "tpm": read + written, "itpm": read, "otpm": written, "concurrency": busy}
+        return [Level(pool, part, most, used[part]) for part, most in known.limit if most is not None]
+
     def usage(self) -> list[Level]:
-        """Say how full each limited dimension is: as Redis said last, or of this process's share while it is away."""
-        now = self._clock()
-        found: list[Level] = []
-        for name, pool in self._pools.items():
-            if pool.link.up:
-                requests, read, written, busy = pool.seen if now - pool.seen_at < WINDOW else (0, 0, 0, 0)
-                used = {"rpm": requests, "tpm": read + written, "itpm": read, "otpm": written, "concurrency": busy}
-                found += [Level(name, part, most, used[part]) for part, most in pool.limit if most is not None]
-            else:
-                found += levels(name, self._part(pool), pool.own, pool.leases.busy(now, 0), now)
-        return found
+        """Say how full each limited dimension of each pool is."""
+        return [level for name in self._pools for level in self.levels(name)]
 
     async def rejoin(self, link: Link, forgotten: float) -> None:
         """Tell Redis what it does not know: debts, and what it was told in the last `forgotten` seconds. Raises: Trouble."""

@@ -118,15 +118,15 @@ class SharedLimits:
         finally:
             self._leave(known, held)
 
+    def levels(self, pool: str) -> list[Level]:
+        """Say how full each limited dimension of one pool is."""
+        known = self._pools.get(pool)
+        return _levels(pool, known.row, self._clock()) if known else []
+
     def usage(self) -> list[Level]:
         """Say how full each limited dimension of each pool of any worker is."""
-        now = self._clock()
-        found: list[Level] = []
-        for number in self._table.taken():
-            row = self._table.row(number)
-            meter, busy = Meter(row[_METER:_BUSY]), sum(row[_BUSY:_SEEN])
-            found += levels(self._table.name(number), _limit(row), meter, busy, now)
-        return found
+        now, table = self._clock(), self._table
+        return [level for n in table.taken() for level in _levels(table.name(n), table.row(n), now)]
 
     def _open(self, name: str) -> _Pool:
         row = self._table.open(name)
@@ -179,6 +179,10 @@ def _note(pool: _Pool, limit: Limit) -> None:
     pool.limit = limit
     for place, (_, most) in enumerate(limit):
         pool.row[_LIMIT + place] = most or 0
+
+
+def _levels(pool: str, row: memoryview, now: float) -> list[Level]:
+    return levels(pool, _limit(row), Meter(row[_METER:_BUSY]), sum(row[_BUSY:_SEEN]), now)
 
 
 def _limit(row: memoryview) -> Limit:
