@@ -41,6 +41,7 @@ class Kind(StrEnum):
     OVERLOADED = "overloaded"
     DRAINING = "draining"
     BREAKER_OPEN = "breaker_open"
+    WITHDRAWN = "withdrawn"
     CONNECT_FAILED = "connect_failed"
     CONNECT_TIMEOUT = "connect_timeout"
     TLS_FAILED = "tls_failed"
@@ -91,6 +92,7 @@ MEANING: dict[Kind, Meaning] = {
     Kind.OVERLOADED: Meaning(Source.PROXY, 503, fallback=True),
     Kind.DRAINING: Meaning(Source.PROXY, 503),
     Kind.BREAKER_OPEN: Meaning(Source.PROXY, 503, fallback=True),
+    Kind.WITHDRAWN: Meaning(Source.PROXY, 503, fallback=True),
     Kind.CONNECT_FAILED: Meaning(Source.BACKEND, 502, fallback=True, trips=True),
     Kind.CONNECT_TIMEOUT: Meaning(Source.BACKEND, 504, fallback=True, trips=True),
     Kind.TLS_FAILED: Meaning(Source.BACKEND, 502, fallback=True, trips=True),

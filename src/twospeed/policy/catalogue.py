@@ -85,17 +85,19 @@ class Catalogue:
         if len(targets) == 1:
             target = targets[0]
             if target == AUTO:
-                return Route(None, names=(name, AUTO))
+                return Route(None, names=(name, AUTO), through=(name,))
             if target in TIERS:
-                return Route(target, names=(name, target), reason="tier")
+                return Route(target, names=(name, target), reason="tier", through=(name,))
             if target in self._aliases:
                 route = self._route(target, self._aliases[target])
-                return replace(route, names=(name, *route.names)) if route else None
+                if route is None:
+                    return None
+                return replace(route, names=(name, *route.names), through=(name, *route.through))
         backends = self._gather(targets)
         if not backends:
             return None
         same = self.names_of(backends[0]) if len(targets) == 1 else ()
-        return self._pinned((name, *same), backends, "alias")
+        return replace(self._pinned((name, *same), backends, "alias"), through=(name,))
 
     def _pinned(self, names: tuple[str, ...], backends: tuple[Backend, ...], reason: str) -> Route:
         return Route(self._tier_of(names[0], backends[0]), backends, tuple(dict.fromkeys(names)), reason)

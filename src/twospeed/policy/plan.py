@@ -18,7 +18,7 @@ from twospeed.policy.down import WhenDown, most
 from twospeed.policy.keystroke import CancelOlder
 from twospeed.policy.rank import Ordering, Rank
 from twospeed.policy.rank.ordered import Rank as Ordered
-from twospeed.types import Backend, Candidate, Plan, Request, Settings, Tier, Timeouts, Verdict
+from twospeed.types import Backend, Candidate, Offer, Plan, Request, Settings, Tier, Timeouts, Verdict
 from twospeed.units import Duration, PositiveCount, PositiveDuration
 
 AUTO = "auto"
@@ -78,13 +78,15 @@ class Tiers(Settings):
 class Route(msgspec.Struct, frozen=True):
     """What a model name leads to. `tier` None: classify. `backends` empty: those of the tier.
 
-    `names`: every name of the thing, for the allow-list of a caller. `reason`: why, as a stable code.
+    `names`: every name of the thing, for the allow-list of a caller. `reason`: why, as a stable code. `through`: names of
+    `models` that it was followed through, the one asked for first.
     """
 
     tier: Tier | None
     backends: tuple[Backend, ...] = ()
     names: tuple[str, ...] = ()
     reason: str = ""
+    through: tuple[str, ...] = ()
 
 
 class Lane(msgspec.Struct, frozen=True):
@@ -170,23 +172,39 @@ class Planner:
         return own or frozenset(self._names if caller.may_use(AUTO) else ())
 
     def plan(
-        self, tier: Tier, backends: Sequence[Backend], session: str, needs: Needs, request: Request, now: float
+        self,
+        tier: Tier,
+        backends: Sequence[Backend],
+        session: str,
+        needs: Needs,
+        request: Request,
+        now: float,
+        ordered: bool = False,
+        offer: Offer | None = None,
     ) -> Plan:
         """Order the backends for one request; a request that wishes for some gets them in the order it says.
 
         Those that cannot hold the request come into play only when none can. A session keeps its backend while that
         is healthy. One whose breaker is not closed stays in its place as a probe, which the breaker admits or not.
+
+        Args:
+            ordered: They come in the order in which they are to be tried.
+            offer: By which the first is on trial.
         """
         lane = self._lanes[tier]
         order = [backend.name for backend in fitting(backends, needs)]
-        if len(order) > 1 and request.wishes is None:
+        if len(order) > 1 and not ordered and request.wishes is None:
             order = self._ordered(lane, order, session, tier)
         known = {backend.name: backend for backend in backends}
         candidates = tuple([self._candidate(known[name], tier, lane) for name in order])
         if needs.idle < lane.timeouts.idle:
             candidates = tuple([_hurried(candidate, needs.idle) for candidate in candidates])
+        tries = most(lane.when_down)
+        if offer is not None:
+            tries += 1  # the stable version has as many as without the rollout
+            candidates = (replace(candidates[0], offer=offer), *candidates[1:])
         deadline = now + min(lane.timeouts.total, needs.total)
-        return Plan(tier, candidates, deadline, request.stream, not request.stateful, most(lane.when_down))
+        return Plan(tier, candidates, deadline, request.stream, not request.stateful, tries)
 
     def bind(self, tier: Tier, session: str, backend: str) -> None:
         """Remember which backend served a session; a transient failure of its own backend does not rebind it."""

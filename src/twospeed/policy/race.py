@@ -162,7 +162,9 @@ class Race:
     def _failed(self, event: Failed, now: float) -> Sequence[Command]:
         fault, sent = event.fault, event.sent
         self._last, self._failed_at = fault, self._candidate
-        if not fault.meaning.fallback or (sent and not self._plan.replayable):
+        # A version on trial may be at fault where another would not: that one is asked before the client hears of it.
+        trial = self._plan.candidates[self._candidate].offer is not None
+        if not (fault.meaning.fallback or trial) or (sent and not self._plan.replayable):
             return (Lose(fault),)
         return self._advance(now)
 

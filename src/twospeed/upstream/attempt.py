@@ -33,7 +33,7 @@ from twospeed.policy.race import (
     Win,
 )
 from twospeed.policy.tracing import child
-from twospeed.types import Attempt, Candidate, Plan, Record
+from twospeed.types import Attempt, Candidate, Offer, Plan, Record
 from twospeed.upstream.client import Job, Link, Try
 from twospeed.upstream.vigil import Vigil
 
@@ -111,6 +111,7 @@ class _Course:
         self._permit: Permit | None = None
         self._candidate: Candidate | None = None
         self.current: Try | None = None
+        self._left = False  # the version on trial, while it was asked
 
     async def run(self) -> Try:
         race, clock = self._race, self._clock
@@ -141,6 +142,8 @@ class _Course:
     async def _admit(self, command: Admit) -> Event:
         candidate = self._candidate = command.candidate
         backend = candidate.backend
+        if candidate.offer is not None and candidate.offer.withdrawn:
+            return Refused(command.attempt, self._withdrawn(candidate.offer))
         if candidate.probe and not self._may_probe(candidate):
             self._record.notes.append(f"breaker_open:{backend.name}")
             wait = self._attempts._health.wait(backend.name)
@@ -178,6 +181,11 @@ class _Course:
         if not tried:
             spending.asked(self._clock())
             return True
+        first = self._plan.candidates[0]
+        if (
+            first.offer is not None and candidate is not first
+        ):  # what a version on trial did not answer is nobody's repeat
+            tried = [attempt for attempt in tried if attempt.backend is not first.backend]
         again = candidate.probe or any(attempt.backend.provider == provider for attempt in tried)
         return not again or spending.again(self._clock())
 
@@ -205,14 +213,32 @@ class _Course:
     async def _begin(self, command: Begin) -> Event:
         number, attempt = command.attempt, self.current
         assert attempt is not None
+        offer = attempt.candidate.offer
+        if offer is not None and self._plan.replayable:
+            if offer.withdrawn:
+                return self._failed(number, attempt, self._withdrawn(offer))
+            offer.waiting.add(self._leave)
         try:
             await attempt.begin(self._race.deadline, self._clock)
         except TimeoutError:
             return TICK
         except Fault as fault:
-            return self._failed(number, attempt, fault)
+            return self._failed(number, attempt, self._withdrawn(offer) if offer and self._left else fault)
+        finally:
+            if offer is not None:
+                offer.waiting.discard(self._leave)
         self._learn(attempt)
         return Committed(number)
+
+    def _leave(self) -> None:
+        """The version on trial is taken back while its answer is awaited: the next candidate is asked at once."""
+        self._left = True
+        if self.current is not None and self.current.exchange is not None:
+            self.current.exchange.close()
+
+    def _withdrawn(self, offer: Offer) -> Fault:
+        self._record.notes.append(f"withdrawn:{offer.rollout}")
+        return Fault(Kind.WITHDRAWN, "the version that was to answer has been taken back; try again", retry_after=1.0)
 
     def _learn(self, attempt: Try) -> None:
         """Take the provider's word for what is left of its limits (R21)."""
