@@ -10,7 +10,6 @@ load, and model requests need not wait for it; the socket listens before, so nob
 import asyncio
 import hashlib
 import hmac
-import json
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,12 +18,16 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from twospeed.edge.delivery import Delivery
+from twospeed.edge.events import Events
+from twospeed.edge.routes import ACTOR, Routes
+from twospeed.edge.routes import answered as _json
+
 BODY_LIMIT = 65_536  # bytes; nothing that is sent here is longer
 IDLE = 30.0  # seconds a connection may take for its next request
 MOST_CONNECTIONS = 256
 GOODBYE = 1.0  # seconds for answers under way when the listener closes
 
-ACTOR = web.RequestKey("actor", str)  # whose key a request came with
 log = logging.getLogger("twospeed.admin")
 _SAFE = {
     "cache-control": "no-store",
@@ -37,6 +40,8 @@ _READS = ("GET", "HEAD")
 
 class Desk(Protocol):
     """Who answers: one serving process, or whoever speaks for several."""
+
+    delivery: Delivery
 
     async def metrics(self, accept: str) -> tuple[str, bytes]:
         """Return content type and body for a scraper that sent this Accept header."""
@@ -62,6 +67,7 @@ class Admin:
         self._desk = desk
         self._keys = keys
         self._loopback = False
+        self._events = Events(desk.delivery.ledger) if getattr(desk, "delivery", None) else None
         self._runner: web.AppRunner | None = None
         self._server: asyncio.Server | None = None
 
@@ -73,6 +79,9 @@ class Admin:
         app.router.add_get("/admin/status", self._status)
         app.router.add_get("/admin/config", self._config)
         app.router.add_post("/admin/reload", self._reload)
+        if self._events is not None:
+            Routes(self._desk.delivery, self._events).join(app.router)
+        app.on_response_prepare.append(_safe)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=GOODBYE)
         await runner.setup()
         self._runner, serving = runner, runner.server
@@ -84,6 +93,8 @@ class Admin:
         """Stop listening and end what is under way."""
         if self._server is not None:
             self._server.close()
+        if self._events is not None:
+            await self._events.close()
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -98,7 +109,6 @@ class Admin:
             answer = _refusal(refusal.status, (refusal.text or "").removeprefix(f"{refusal.status}: "))
             if "Allow" in refusal.headers:
                 answer.headers["Allow"] = refusal.headers["Allow"]
-        answer.headers.update(_SAFE)
         return answer
 
     def _admit(self, request: web.Request) -> None:
@@ -190,10 +200,8 @@ def _means_this_machine(host: str) -> bool:
         return False
 
 
-def _json(value: dict[str, Any], status: int = 200) -> web.Response:
-    return web.Response(
-        status=status, body=json.dumps(value, indent=2).encode() + b"\n", content_type="application/json"
-    )
+async def _safe(request: web.Request, answer: web.StreamResponse) -> None:
+    answer.headers.update(_SAFE)
 
 
 def _refusal(status: int, message: str, kind: str = "") -> web.Response:
