@@ -36,14 +36,13 @@ from twospeed.policy.session import identify
 from twospeed.quotas import Quotas, refused
 from twospeed.relay import Reply, interrupt, relay
 from twospeed.seats import Seats
-from twospeed.types import Backend, Plan, Record, Request, Sink, Tier, Trace, Verdict
+from twospeed.types import Backend, Offer, Plan, Record, Request, Sink, Tier, Trace, Verdict
 from twospeed.upstream.attempt import Attempts
 from twospeed.upstream.client import Job, Try
 
 EVENT_STREAM = (b"content-type", b"text/event-stream")
 
 
-_BOTH = ("candidate", "stable")
 _UNSURE = frozenset({b"x-twospeed-backend", b"x-twospeed-attempts"})  # not known before the commit point
 
 
@@ -254,8 +253,9 @@ class Proxy:
         record.score, record.gain = verdict.score, verdict.gain
         waits = patience.total(call.headers), patience.idle(call.headers)
         needs = Needs(int(len(request.body) / BYTES_PER_TOKEN), False, *waits)
+        offer: Offer | None = None
         if assigned is not None:
-            backends = self._armed(assigned, record, request, needs)
+            backends, offer = self._armed(assigned, record, request, needs)
         if request.completion is not None:
             backends = completing(backends, request.completion)
             record.notes += family_notes(request.completion)
@@ -267,21 +267,25 @@ class Proxy:
             request,
             self._clock(),
             assigned is not None,
-            record.offer if record.arm == "candidate" else None,
+            offer,
         )
 
-    def _armed(self, assigned: Assigned, record: Record, request: Request, needs: Needs) -> Sequence[Backend]:
+    def _armed(
+        self, assigned: Assigned, record: Record, request: Request, needs: Needs
+    ) -> tuple[Sequence[Backend], Offer | None]:
         """Write down which version a request meets; one that only one of the two can serve is not counted."""
-        split = assigned.split
-        record.rollout = split.rollout
-        both: Sequence[Backend] = (split.candidate, split.stable)
+        split, backends = assigned.split, assigned.backends
+        able: Sequence[Backend] = (split.candidate, *backends)
         if request.completion is not None:
-            both = completing(both, request.completion)
-        if len(fitting(both, needs)) < len(_BOTH):
-            return [backend for backend in assigned.backends if backend is not split.candidate]
+            able = completing(able, request.completion)
+        able = fitting(able, needs)
+        if split.candidate not in able or split.stable not in able:
+            return [backend for backend in backends if backend is not split.candidate], None
+        if assigned.arm or assigned.offer is not None:
+            record.rollout = split.rollout
         record.arm, record.step, record.offer = assigned.arm, split.step, split.offer
         record.language, record.repo = assigned.language, assigned.repo
-        return assigned.backends
+        return backends, assigned.offer
 
     async def _due(self, call: Call, request: Request, plan: Plan, record: Record) -> Permit:
         """Ask what the caller's key may still use. Raises: Fault RATE_LIMITED."""
@@ -367,6 +371,7 @@ class Proxy:
             (b"x-twospeed-backend", backend.encode("latin-1", "replace")),
             (b"x-twospeed-reason", ",".join(record.reasons[:3]).encode("latin-1", "replace")),
             (b"x-twospeed-attempts", b"%d" % len(record.attempts)),
+            *(_arm_headers(record) if record.arm else ()),
         ]
 
     def _passed(self, attempt: Try) -> list[Pair]:
@@ -453,6 +458,10 @@ class Proxy:
 
 def _may_be_empty(call: Call, request: Request) -> bool:
     return request.completion is not None and request.completion.whole and hasattr(call.dialect, "nothing")
+
+
+def _arm_headers(record: Record) -> tuple[Pair, Pair]:
+    return (b"x-twospeed-rollout", record.rollout.encode()), (b"x-twospeed-arm", record.arm.encode())
 
 
 def _stroke(record: Record, request: Request) -> Stroke:
