@@ -166,11 +166,8 @@ def header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
 
     Raises: ValueError for a name or value with a line break in it.
     """
-    parts: list[bytes] = []
-    for name, value in headers:
-        parts += (name, b": ", value, b"\r\n")
-    lines = b"".join(parts)
-    count = len(parts) // 4
-    if lines.count(b"\n") != count or lines.count(b"\r") != count:
+    lines = [*map(b": ".join, headers), b""]
+    text = b"\r\n".join(lines)
+    if text.count(b"\n") != len(lines) - 1 or text.count(b"\r") != len(lines) - 1:
         raise ValueError("line break in a response header")
-    return lines
+    return text

@@ -8,6 +8,7 @@ from math import inf
 
 _TOTAL = (b"x-request-timeout", b"x-stainless-timeout", b"x-litellm-timeout")
 _IDLE = (b"x-stainless-read-timeout", b"x-litellm-stream-timeout")
+_NAMES = frozenset(_TOTAL + _IDLE)
 LEAST = 0.05  # seconds; less is a mistake rather than a wish
 
 
@@ -27,6 +28,8 @@ def idle(headers: Mapping[bytes, bytes]) -> float:
 
 def _least(headers: Mapping[bytes, bytes], names: tuple[bytes, ...]) -> float:
     ours = inf
+    if _NAMES.isdisjoint(headers):
+        return ours
     for name in names:
         value = headers.get(name)
         if value is not None and value.replace(b".", b"", 1).isdigit():

@@ -24,6 +24,7 @@ _HEADERS = (
     b"x-conversation-id",
     b"x-model-affinity",
 )
+_NAMED = frozenset(_HEADERS)
 _NAMES = {name: name.decode() for name in _HEADERS}
 _EDGE = 512  # bytes of each end of a part that are read, its length besides: enough to tell conversations apart
 
@@ -52,7 +53,7 @@ def identify(
     >>> identify("ann", {b"x-session-id": b"title-7"}, None, ()) == identify("ann", {b"x-session-id": b"7"}, None, ())
     True
     """
-    for name in _HEADERS:
+    for name in _HEADERS if not _NAMED.isdisjoint(headers) else ():
         value = headers.get(name)
         if value:
             return Session(_digest(caller, value.removeprefix(b"title-")), _NAMES[name])
