@@ -23,7 +23,7 @@ def test_every_instrument_is_fit_to_be_shown(instrument: Instrument):
 
 
 def test_ids_are_never_labels():
-    """No label can take a value for each request, session or caller."""
+    """No label can take a value for each request, session or caller; keys are those the operator named, bounded besides."""
     labels = {label for instrument in INSTRUMENTS for label in instrument.labels}
     assert labels.isdisjoint({"id", "request", "session", "caller", "client", "trace", "key", "user"})
 

@@ -19,7 +19,7 @@ from twospeed.telemetry.instruments import (
     TOKENS,
 )
 from twospeed.telemetry.metrics import RULES, SERIES, Metrics, Reading
-from twospeed.types import Backend
+from twospeed.types import Backend, Price, Usage, Verdict, Weighed
 
 HERE = ("fast", "near", "spark", "eu")
 THERE = ("deep", "far", "heavy/one", "us")
@@ -175,6 +175,11 @@ def test_everything_counted_is_in_the_exposition():
     """Each wide instrument that has a value can be scraped."""
     metrics = Metrics(operations=True)
     metrics(record(trace=SAMPLED, notes=["limited:near/spark:tpm", "down:fast:refuse"], fault=Kind.TRUNCATED))
+    weighed = Weighed("fast", 1_000, 0.01, 0.1, 0.01, made=True)
+    priced = Backend("p", "m", "r", "p/m@r", price=Price(1.0, 2.0, 0.1, 1.0))
+    for backend in (priced, FAST):
+        used = attempt(backend, usage=Usage(1_000, 11))
+        metrics(record(attempts=[used], observed=Verdict("deep", ()), weighed=weighed))
     metrics.watch(lambda: [Reading(i, ("x",) * len(i.labels), 1) for i in INSTRUMENTS if i.kind in ("gauge", "info")])
     kind, body = render(metrics.snapshot(), OPEN_METRICS)
     families = parse(body.decode(), open_metrics=True)

@@ -37,7 +37,7 @@ def test_a_streamed_request_is_counted_in_all_its_times():
     assert bucket(DURATION_BOUNDS, counted.duration.counts) == (0.5, 1.0)
     assert bucket(FIRST_TOKEN_BOUNDS, counted.first_token.counts) == (0.2, 0.4)
     assert bucket(OUTPUT_RATE_BOUNDS, counted.rate.counts) == (10.0, 20.0)
-    assert counted.tokens == [1_000, 11, 600, 4]
+    assert counted.tokens == [1_000, 11, 600, 4, 0]
 
 
 def test_a_plain_answer_has_no_first_token():

@@ -28,10 +28,13 @@ class Tokens(msgspec.Struct, gc=False):
     def usage(self, before: Usage | None = None) -> Usage:
         """Return it as the noun, input with the cache; what is left out is as `before`."""
         known = before or Usage()
-        cached = self.cache_read_input_tokens or 0
-        fresh = (self.input_tokens or 0) + cached + (self.cache_creation_input_tokens or 0)
+        cached, written = self.cache_read_input_tokens or 0, self.cache_creation_input_tokens or 0
+        whole = (self.input_tokens or 0) + cached + written
         return Usage(
-            fresh or known.input_tokens, self.output_tokens or known.output_tokens, cached or known.cached_tokens
+            whole or known.input_tokens,
+            self.output_tokens or known.output_tokens,
+            cached or known.cached_tokens,
+            cache_write_tokens=written or known.cache_write_tokens,
         )
 
 

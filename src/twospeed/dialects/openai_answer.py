@@ -12,9 +12,10 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Cached(msgspec.Struct, gc=False):
-    """`prompt_tokens_details`."""
+    """`prompt_tokens_details`; `cache_write_tokens`: as OpenRouter says it."""
 
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
 
 
 class Reasoned(msgspec.Struct, gc=False):
@@ -24,10 +25,11 @@ class Reasoned(msgspec.Struct, gc=False):
 
 
 class Tokens(msgspec.Struct, gc=False):
-    """The `usage` block of an answer."""
+    """The `usage` block of an answer. `prompt_cache_hit_tokens`: how DeepSeek says what was cached."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    prompt_cache_hit_tokens: int | None = None
     prompt_tokens_details: Cached | None = None
     completion_tokens_details: Reasoned | None = None
 
@@ -37,8 +39,9 @@ class Tokens(msgspec.Struct, gc=False):
         return Usage(
             self.prompt_tokens or 0,
             self.completion_tokens or 0,
-            (cached.cached_tokens or 0) if cached else 0,
+            (cached.cached_tokens if cached else None) or self.prompt_cache_hit_tokens or 0,
             (reasoned.reasoning_tokens or 0) if reasoned else 0,
+            cache_write_tokens=(cached.cache_write_tokens or 0) if cached else 0,
         )
 
 

@@ -38,6 +38,7 @@ class Tokens(msgspec.Struct, gc=False):
             self.output_tokens or 0,
             (cached.cached_tokens or 0) if cached else 0,
             (reasoned.reasoning_tokens or 0) if reasoned else 0,
+            cache_write_tokens=(cached.cache_write_tokens or 0) if cached else 0,
         )
 
 

@@ -11,8 +11,10 @@ from twospeed.telemetry.instruments import (
     ATTEMPTS,
     BREAKER_STATE,
     BUILD,
+    CACHE_KEPT,
     CONFIG,
     CONNECTIONS,
+    COST,
     CPU,
     DECISIONS,
     DROPPED,
@@ -21,12 +23,15 @@ from twospeed.telemetry.instruments import (
     FIRST_TOKEN,
     IN_FLIGHT,
     INSTRUMENTS,
+    KEY_COST,
+    KEY_TOKENS,
     LIMIT,
     LIMIT_LEFT,
     LIMIT_REFUSED,
     LIMIT_USED,
     MEMORY,
     NONE,
+    OBSERVED,
     OUTPUT_RATE,
     RELOADS,
     REQUEST_DURATION,
@@ -37,6 +42,7 @@ from twospeed.telemetry.instruments import (
     TIER_REFUSED,
     TIER_WAITING,
     TOKENS,
+    UNPRICED,
     WORKERS,
     Instrument,
 )
@@ -93,7 +99,7 @@ _STATES = (Word("closed", "green"), Word("half open", "yellow"), Word("open", "r
 
 def rows() -> list[Row]:
     """Return the whole page, from the top."""
-    told = [_glance(), _traffic(), _time(), _faults(), _limits(), _load(), _tokens(), _why(), _server()]
+    told = [_glance(), _traffic(), _time(), _faults(), _limits(), _load(), _tokens(), _money(), _why(), _server()]
     rest = tuple(_plain(instrument) for instrument in _unseen(told))
     return [*told, Row("More", rest)] if rest else told
 
@@ -210,6 +216,22 @@ def _tokens() -> Row:
             _counted("Tokens per second by type", TOKENS, ("type",)),
             _counted("Input tokens by backend", TOKENS, _BACKEND, stacked=True, type="input"),
             _counted("Output tokens by backend", TOKENS, _BACKEND, stacked=True, type="output"),
+        ),
+    )
+
+
+def _money() -> Row:
+    by_arm = Query(rate(COST, ("tier", "model", "arm")) + " * 3600", "{{tier}} {{model}} {{arm}}")
+    by_key = Query(rate(KEY_COST, ("key_name",)) + " * 3600", "{{key_name}}")
+    return Row(
+        "Money",
+        (
+            Panel("US dollars per hour by tier, model and arm", COST.help, (by_arm,), "currencyUSD", stacked=True),
+            Panel("US dollars per hour by key", KEY_COST.help, (by_key,), "currencyUSD", stacked=True),
+            _counted("Tokens per second by key", KEY_TOKENS, ("key_name", "type")),
+            _counted("Attempts without a price", UNPRICED, _BACKEND),
+            _counted("Changes of tier within sessions", CACHE_KEPT, ("outcome",)),
+            _counted("What auto would have chosen", OBSERVED, ("tier", "auto")),
         ),
     )
 

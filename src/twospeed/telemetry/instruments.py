@@ -13,7 +13,7 @@ Kind = Literal["counter", "gauge", "histogram", "info"]
 BACKEND = ("tier", "provider", "model", "region")
 OTHER = "other"  # the label of everything there is no room for
 NONE = "none"  # the label of what does not apply, such as the provider of a request that reached none
-TOKEN_TYPES = ("input", "output", "cached", "reasoning")
+TOKEN_TYPES = ("input", "output", "cached", "reasoning", "cache_write")
 
 DURATION_BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0)
 FIRST_TOKEN_BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 6.0, 15.0, 60.0, 300.0)
@@ -21,7 +21,7 @@ OUTPUT_RATE_BOUNDS = (5.0, 10.0, 20.0, 40.0, 80.0, 150.0, 300.0, 600.0, 1000.0, 
 OPERATION_BOUNDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 TOKEN_BOUNDS = tuple(float(4**power) for power in range(14))
 
-_UNITS = {"s": "seconds", "By": "bytes", "{token}/s": "per_second"}
+_UNITS = {"s": "seconds", "By": "bytes", "{token}/s": "per_second", "USD": "usd"}
 
 
 class Instrument(NamedTuple):
@@ -109,7 +109,45 @@ TOKENS = Instrument(
     "counter",
     "{token}",
     (*BACKEND, "type"),
-    "Tokens by type; cached ones are part of input, reasoning ones part of output; estimated where nobody counted.",
+    "Tokens by type; cached and cache_write are part of input, reasoning of output; estimated where nobody counted.",
+)
+COST = Instrument(
+    "twospeed.cost",
+    "counter",
+    "USD",
+    (*BACKEND, "arm", "basis"),
+    "US dollars spent, by the prices in force; the basis is reported, or estimated where nobody counted the tokens.",
+)
+UNPRICED = Instrument(
+    "twospeed.cost.unpriced",
+    "counter",
+    "{attempt}",
+    (*BACKEND, "arm"),
+    "Attempts that used tokens nobody has written a price for; they are in no sum of money.",
+)
+KEY_COST = Instrument(
+    "twospeed.key.cost", "counter", "USD", ("key_name", "tier", "basis"), "US dollars spent by the caller's key."
+)
+KEY_TOKENS = Instrument(
+    "twospeed.key.tokens",
+    "counter",
+    "{token}",
+    ("key_name", "type"),
+    "Tokens by the caller's key; cached are part of input.",
+)
+OBSERVED = Instrument(
+    "twospeed.observed",
+    "counter",
+    "{request}",
+    ("tier", "auto"),
+    "Requests whose model was honoured while auto only watched, by the tier they had and the one auto would have chosen.",
+)
+CACHE_KEPT = Instrument(
+    "twospeed.session.switches",
+    "counter",
+    "{request}",
+    ("outcome",),
+    "Calls at which a session was about to change its tier: made, or kept because the lost prompt cache was worth more.",
 )
 FAULTS = Instrument(
     "twospeed.faults",
@@ -248,6 +286,12 @@ INSTRUMENTS = (
     FIRST_TOKEN,
     OUTPUT_RATE,
     TOKENS,
+    COST,
+    UNPRICED,
+    KEY_COST,
+    KEY_TOKENS,
+    OBSERVED,
+    CACHE_KEPT,
     FAULTS,
     ATTEMPTS,
     LIMIT,

@@ -9,7 +9,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from twospeed.types import Attempt, Record
+from msgspec import to_builtins
+
+from twospeed.types import Attempt, Record, Verdict
 
 WAITING = 10_000  # records kept at most between flushes; beyond, the oldest are dropped and counted
 
@@ -39,19 +41,21 @@ class RequestLog:
 def text_line(record: Record) -> str:
     """Render a record for people.
 
-    The columns: time, status, endpoint, tier, backend, total and first-token milliseconds, tokens in/out, why, and
-    for each attempt that failed what happened to it.
+    The columns: time, status, endpoint, tier, backend, total and first-token milliseconds, tokens in/out, dollars, why,
+    what auto would have chosen where it only watches, and for each attempt that failed what happened to it.
     """
     took = (record.ended_at - record.started_at) * 1_000
     first = f" first={(record.committed_at - record.started_at) * 1_000:.0f}ms" if record.committed_at else ""
     usage = record.usage
     tokens = f" tokens={usage.input_tokens}/{usage.output_tokens}{'~' if usage.estimated else ''}" if usage else ""
     tries = "".join(f" {_short(attempt)}" for attempt in record.attempts if attempt.kind)
+    money = f" ${record.cost:.6f}" if record.cost is not None else ""
+    watched = f" auto={record.observed.tier}" if record.observed else ""
     fault = f" fault={record.fault.value}" if record.fault else ""
     why = ",".join(record.reasons[:3])
     return _plain(
         f"{record.id} {record.status or '-'} {record.endpoint} {record.tier or '-'} {record.backend or '-'}"
-        f" {took:.1f}ms{first}{tokens} caller={record.caller} model={record.requested_model} why={why}{tries}{fault}"
+        f" {took:.1f}ms{first}{tokens}{money} caller={record.caller} model={record.requested_model} why={why}{watched}{tries}{fault}"
     )
 
 
@@ -81,10 +85,21 @@ def json_line(record: Record) -> str:
         "bytes_in": record.bytes_in,
         "bytes_out": record.bytes_out,
         "usage": _usage(record),
+        "cost": None if record.cost is None else round(record.cost, 9),
+        "gain": record.gain,
+        "observed": _observed(record.observed),
+        "weighed": to_builtins(record.weighed),
+        "explained": record.explained,
         "notes": record.notes,
         "attempts": [_attempt(record, attempt) for attempt in record.attempts],
     }
     return json.dumps(row, ensure_ascii=True, separators=(",", ":")) + "\n"
+
+
+def _observed(verdict: Verdict | None) -> dict[str, Any] | None:
+    if verdict is None:
+        return None
+    return {"tier": verdict.tier, "score": verdict.score, "reasons": verdict.reasons}
 
 
 def _usage(record: Record) -> dict[str, Any] | None:

@@ -13,13 +13,17 @@ from typing import NamedTuple
 
 from twospeed.errors import Kind as Fault
 from twospeed.policy.tracing import exported
+from twospeed.telemetry.bills import ROOM as BILLS
+from twospeed.telemetry.bills import Bills
 from twospeed.telemetry.instruments import (
     ATTEMPTS,
+    CACHE_KEPT,
     DECISIONS,
     FAULTS,
     FIRST_TOKEN,
     LIMIT_REFUSED,
     NONE,
+    OBSERVED,
     OTHER,
     OUTPUT_RATE,
     REQUEST_DURATION,
@@ -35,11 +39,11 @@ from twospeed.telemetry.tally import Tally
 from twospeed.types import Attempt, Backend, Record
 
 SERIES = 2_000
-COUNTED = 1_600  # of them for what is counted here; the rest is for what is looked up
+COUNTED = 1_700  # of them for what is counted here; the rest is for what is looked up
 MARKS = 24  # what notes count, tiers and outcomes together
 RULES = 24  # rules that choose a tier, told apart; there are about half as many
 _NAMES = 7  # codes, outcomes and kinds of fault that each tally brings room for; who needs fewer leaves it to others
-_SPARED = COUNTED // 2  # of the room for further tallies, what names may not take
+_SPARED = COUNTED * 2 // 5  # of the room for further tallies, what names may not take
 _TALLY = REQUEST_DURATION.series + FIRST_TOKEN.series + OUTPUT_RATE.series + len(TOKEN_TYPES) + 3 + _NAMES  # 3 "other"
 _MARKED = {"down": TIER_DOWN}  # the first word of a note -> what it counts; the rest are its labels
 _NOWHERE = Backend(NONE, OTHER, NONE, "")
@@ -65,12 +69,15 @@ class Metrics:
 
     def __init__(self, operations: bool = False) -> None:
         self._tallies: dict[tuple[str, str], Tally] = {}
-        self._left = COUNTED - RULES - MARKS - _TALLY  # one tally is kept free for what finds no room
+        self._left = COUNTED - RULES - MARKS - BILLS - _TALLY  # one tally is kept free for what finds no room
         self._names = _NAMES
         self._refused: dict[str, int] = {}
         self._marked: dict[str, int] = {}
         self._decided: dict[tuple[str, str], int] = {}
         self._granted: set[tuple[str, ...]] = set()
+        self._bills = Bills()
+        self._observed: dict[tuple[str, str], int] = {}
+        self._switches = [0, 0]  # kept, made
         self._operations = Operations() if operations else None
         self._watches: list[Watch] = []
 
@@ -93,6 +100,12 @@ class Metrics:
                 self._refused[note] = self._refused.get(note, 0) + 1
             elif note.partition(":")[0] in _MARKED:
                 self._marked[note] = self._marked.get(note, 0) + 1
+        self._bills.add(record)
+        if record.observed is not None:
+            seen = tier, record.observed.tier
+            self._observed[seen] = self._observed.get(seen, 0) + 1
+        if record.weighed is not None:
+            self._switches[record.weighed.made] += 1
         if self._operations is not None:
             self._operations.add(record)
 
@@ -138,6 +151,12 @@ class Metrics:
             for kind, tokens in zip(TOKEN_TYPES, tally.tokens, strict=True):
                 yield TOKENS.name, Point((*labels, kind), tokens)
         yield from self._decisions()
+        yield from self._bills.points()
+        for (tier, auto), count in self._observed.items():
+            yield OBSERVED.name, Point((tier or NONE, auto), count)
+        for outcome, count in zip(("kept", "made"), self._switches, strict=True):
+            if count:
+                yield CACHE_KEPT.name, Point((outcome,), count)
         for mark, count in self._marked.items():
             word, *marked = mark.split(":")
             yield _MARKED[word].name, Point(tuple(marked), count)

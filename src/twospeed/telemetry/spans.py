@@ -15,7 +15,7 @@ from opentelemetry.util.types import AttributeValue
 from twospeed import __version__
 from twospeed.errors import MEANING, Kind, Source
 from twospeed.telemetry.conventions import SCHEMA_URL, SCOPE, Place
-from twospeed.types import Attempt, Record, Trace
+from twospeed.types import Attempt, Record, Trace, Weighed
 
 LONGEST_DETAIL = 200  # characters of a fault's detail
 # A client that leaves, reads no more or has typed on is no error of whom it leaves.
@@ -165,6 +165,17 @@ def _decision(record: Record) -> Attributes:
         attributes["twospeed.rule"] = record.reasons[0].partition(":")[0]
     if record.score is not None:
         attributes["twospeed.score"] = record.score
+    if record.gain is not None:
+        attributes["twospeed.gain"] = record.gain
+    if record.observed is not None:
+        attributes["twospeed.observed.tier"] = record.observed.tier
+        attributes["twospeed.observed.reason"] = ",".join(record.observed.reasons)
+    if record.weighed is not None:
+        attributes |= _weighed(record.weighed)
+    if record.explained:
+        attributes["twospeed.explained"] = record.explained
+    if record.cost is not None:
+        attributes["twospeed.cost"] = record.cost
     if record.session:
         attributes |= {
             "session.id": record.session,
@@ -184,6 +195,17 @@ def _decision(record: Record) -> Attributes:
     if record.notes:
         attributes["twospeed.notes"] = tuple(record.notes)
     return attributes
+
+
+def _weighed(weighed: Weighed) -> Attributes:
+    """Say what a change of tier in the middle of the session would lose and bring."""
+    return {
+        "twospeed.session.switched": weighed.made,
+        "twospeed.session.cache_tokens": weighed.tokens,
+        "twospeed.session.cache_lost": weighed.lost,
+        "twospeed.session.switch_worth": weighed.worth,
+        "twospeed.session.switch_spent": weighed.spent,
+    }
 
 
 def _fallback(before: Attempt, attempt: Attempt) -> Attributes:
@@ -208,6 +230,8 @@ def _answer(record: Record) -> Attributes:
     }
     if usage.cached_tokens:
         attributes["gen_ai.usage.cache_read.input_tokens"] = usage.cached_tokens
+    if usage.cache_write_tokens:
+        attributes["gen_ai.usage.cache_creation.input_tokens"] = usage.cache_write_tokens
     if usage.reasoning_tokens:
         attributes["gen_ai.usage.reasoning.output_tokens"] = usage.reasoning_tokens
     if usage.estimated:

@@ -30,7 +30,7 @@ class Tally:
         self.duration = empty(DURATION_BOUNDS)
         self.first_token = empty(FIRST_TOKEN_BOUNDS)
         self.rate = empty(OUTPUT_RATE_BOUNDS)
-        self.tokens = [0, 0, 0, 0]
+        self.tokens = [0, 0, 0, 0, 0]
 
     def add(self, record: Record, traced: bool) -> None:
         """Count a request; `traced`: its trace is kept somewhere, so it may stand as an exemplar."""
@@ -64,6 +64,7 @@ class Tally:
         tokens[1] += usage.output_tokens
         tokens[2] += usage.cached_tokens
         tokens[3] += usage.reasoning_tokens
+        tokens[4] += usage.cache_write_tokens
 
     def _exemplify(self, record: Record, bucket: int, first: int) -> None:
         trace = record.trace

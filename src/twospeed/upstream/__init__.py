@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, NonNegativeFloat, SecretStr
 
+from twospeed import types
 from twospeed.dialects.fim import families, family_of
 from twospeed.dialects.quirks import Quirks
 from twospeed.policy.budget import Budget
@@ -46,6 +47,18 @@ class Price(Settings):
     as_of: Annotated[str, Field(pattern=r"^\d{4}-\d{2}(-\d{2})?$")] | None = None
     """When this was true: year and month, or a day."""
 
+    def resolved(self) -> types.Price:
+        """Return it with nothing left out."""
+        cached, written = self.cached_input, self.cache_write
+        return types.Price(
+            self.input,
+            self.output,
+            self.input if cached is None else cached,
+            self.input if written is None else written,
+            cached is not None and cached < self.input,
+            self.as_of or "",
+        )
+
 
 def _family(name: str) -> str:
     if name not in FAMILIES:
@@ -81,7 +94,9 @@ class Model(Settings):
     """The model family whose fill-in-the-middle marks it knows; default: as its name tells, if it does. A prompt that is
     already marked goes to no other family."""
     price: Price | None = None
-    """What it costs."""
+    """What it costs; left out: unknown, and no sum is made of it."""
+    cache_window: PositiveDuration | None = None
+    """How long its prompt cache lives, where that differs from its provider's."""
 
 
 class Common(Settings):
@@ -98,6 +113,9 @@ class Common(Settings):
     """Limits per model family; `"*"` holds for each family not named."""
     retry_budget: Budget = Budget()
     """How many attempts at this provider may be repeats."""
+    cache_window: PositiveDuration = 300.0
+    """How long after its last use a prompt stays in the provider's cache; a session that pauses for longer is free to go
+    elsewhere."""
     when: Annotated[str, Field(pattern=r"^env:[A-Za-z_][A-Za-z0-9_]*$")] | None = None
     """Take part only when this environment variable is set and not empty, for example env:OPENAI_API_KEY."""
     unless: list[Annotated[str, Field(pattern=r"^env:[A-Za-z_][A-Za-z0-9_]*$")]] = []

@@ -7,6 +7,7 @@ It never decides what follows a failure (that is the race) and never talks to th
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from twospeed.dialects import Dialect, Reader, Spoken, bridge
 from twospeed.dialects.openai_completions import AS_CAME, Way, ask
@@ -25,6 +26,8 @@ ERROR_BODY_LIMIT = 65_536  # bytes of a provider's error answer that are read
 _REFUNDED = frozenset(
     {Kind.PROVIDER_RATE_LIMITED, Kind.PROVIDER_REFUSED, Kind.PROVIDER_CONFLICT, Kind.UPSTREAM_AUTH_ERROR}
 )
+# Attempts that reached a provider and for which none asks money: it failed by itself before it answered.
+_UNBILLED = frozenset({Kind.PROVIDER_ERROR, Kind.RESET, Kind.PROTOCOL_ERROR, Kind.BAD_ANSWER})
 
 
 class Link(msgspec.Struct):
@@ -154,7 +157,9 @@ class Try:
             await self.exchange.send(path, headers, body, deadline)
         except Fault as fault:
             # A kept-alive connection may be closed by the provider at the moment it is used again: not its fault.
-            if fault.kind is not Kind.RESET or not self.exchange.reused or self.exchange.answered:
+            offer = self.candidate.offer
+            withdrawn = offer is not None and offer.withdrawn
+            if fault.kind is not Kind.RESET or not self.exchange.reused or self.exchange.answered or withdrawn:
                 raise
             self.exchange.close()
             self.exchange = await link.transport.connect(deadline, True)
@@ -237,8 +242,19 @@ class Try:
         usage = self.usage or (self.reader.usage if self.reader else None)
         if usage is None:
             usage = self.estimate()
+        elif kind is not None and self.reader is not None and not self.reader.finish:
+            usage = self._cut_off(usage)
         self.usage = usage
+        if kind not in _UNBILLED or usage.output_tokens:
+            self.row.usage = usage
         limits.settle(self.permit, usage.input_tokens, usage.output_tokens)
+
+    def _cut_off(self, usage: Usage) -> Usage:
+        """Return the usage of a stream that ended early: what it said at its start, and the output that came since."""
+        written = self.estimate().output_tokens
+        if written <= usage.output_tokens:
+            return usage
+        return replace(usage, output_tokens=written, estimated=True)
 
     def estimate(self) -> Usage:
         """What was used where the provider never said: the input estimate, and one token per content event."""
