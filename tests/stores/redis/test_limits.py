@@ -14,7 +14,7 @@ from tests.stores.redis.server import Server
 from twospeed.policy.limit import Level, Limit, Permit
 from twospeed.stores import RedisStore
 from twospeed.stores.redis import RedisStores
-from twospeed.stores.redis.limits import RedisLimits
+from twospeed.stores.redis.limits import RECENT, RedisLimits
 
 TEN = Limit(rpm=10)
 
@@ -317,7 +317,7 @@ async def test_slots_that_others_hold_are_held_for_a_moment(fragile: Server, ope
     fragile.kill()
     await until(lambda: other.replica.state == "degraded")
     assert (await refused(other.limits, ask(four))).dimension == "concurrency"
-    clock.advance(2.0)
+    clock.advance(RECENT)
     assert await take(other, 4, four) == 2
 
 
@@ -339,5 +339,5 @@ async def test_what_comes_free_is_not_taken_twice(fragile: Server, opened: Open,
     fragile.do("CLIENT", "KILL", "ID", first)
     await until(lambda: one.replica.state == "degraded")
     refusal = await refused(one.limits, ask(TEN))
-    assert (refusal.dimension, refusal.retry_after) == ("rpm", 1.0)
+    assert (refusal.dimension, refusal.retry_after) == ("rpm", RECENT)
     assert await take(other, 11) == 10

@@ -23,7 +23,7 @@ from twospeed.stores.redis.link import Link, Script, Trouble, Word
 from twospeed.stores.redis.replica import Replica
 
 BACKLOG = 10_000  # corrections kept per pool while Redis is away, the latest
-RECENT = 1.0  # seconds for which others may still reach Redis, or be about to, when this process does not
+RECENT = 3.0  # seconds for which others may still reach Redis, or be about to, when this process does not
 SLOTS = 1_000  # requests under way told in one step
 _MICRO = 1_000_000
 _SCRIPT = Script(files(__package__).joinpath("limit.lua").read_text())
