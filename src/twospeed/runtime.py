@@ -3,30 +3,38 @@
 What must outlive a snapshot (limits, breakers, affinity) is `remember`ed once and handed on.
 """
 
+import hashlib
 import os
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlencode
+
+from msgspec.structs import replace
 
 from twospeed import certificates
 from twospeed.config import Loaded
 from twospeed.dialects import Dialect, discover
 from twospeed.dialects.fim import families
 from twospeed.dialects.openai_completions import Way
+from twospeed.mirror import ANSWER_BYTES, BoundedTransport, Mirror, Twin
 from twospeed.policy.access import Caller, Callers
+from twospeed.policy.arms import granted
 from twospeed.policy.classify import Classifier
+from twospeed.policy.held import Shelf
 from twospeed.policy.limit import Limit
 from twospeed.policy.overload import Caps, caps
 from twospeed.policy.plan import Planner
+from twospeed.policy.shadow import Books
 from twospeed.policy.tracing import begin
 from twospeed.proxy import Proxy
 from twospeed.quotas import Quotas
 from twospeed.seats import Seats
 from twospeed.stores.open import Memory, open_memory
 from twospeed.stores.shared import Host
+from twospeed.stores.shelf import FileShelf
 from twospeed.types import Backend, Sink, Transport
 from twospeed.upstream import AnthropicProvider, OpenAiProvider, SimulatedProvider, Tls, completions
 from twospeed.upstream.attempt import Attempts
@@ -46,14 +54,28 @@ def remember(loaded: Loaded, host: Host | None = None) -> Memory:
     return open_memory(redis, host, loaded.config.breaker, clock, random.random)
 
 
+def shelf(loaded: Loaded) -> Shelf:
+    """Return where a configuration's rollouts are kept: beside the ledger, one file for each config file."""
+    digest = hashlib.sha256(os.path.abspath(loaded.path).encode()).hexdigest()[:16]
+    return FileShelf(loaded.ledger.with_name(f"rollouts-{digest}.state"))
+
+
 class Runtime:
     """The wired parts of one snapshot.
 
     Args:
         before: The snapshot this one replaces; where a provider has not changed, its connections serve on.
+        asides: Who hears of the records of copies, which are no requests of a client.
     """
 
-    def __init__(self, loaded: Loaded, memory: Memory, sinks: Sequence[Sink], before: "Runtime | None" = None) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        memory: Memory,
+        sinks: Sequence[Sink],
+        before: "Runtime | None" = None,
+        asides: Sequence[Sink] = (),
+    ) -> None:
         self.loaded = loaded
         self.memory = memory
         self.dialects: dict[str, Dialect] = discover()
@@ -62,9 +84,25 @@ class Runtime:
         self.catalogue = loaded.catalogue
         self.transports = transports(loaded, before)
         self.links = {name: self._link(backend) for name, backend in self.catalogue.backends.items()}
-        names = {name: self.catalogue.names_of(backend) for name, backend in self.catalogue.backends.items()}
+        further = granted(loaded.config.rollouts, self.catalogue, list(loaded.config.models))
+        names = {
+            name: (*self.catalogue.names_of(backend), *further.get(name, ()))
+            for name, backend in self.catalogue.backends.items()
+        }
         self.seats: Seats = before.seats if before else Seats(_caps(loaded), clock)
         self.seats.caps = _caps(loaded)
+        trace = partial(begin, ratio=_ratio(loaded), bits=random.getrandbits)
+        self.mirror: Mirror = Mirror(
+            list(self._twins()),
+            loaded.config.shadow,
+            before.mirror.books if before else Books(),
+            memory.limits,
+            partial(trace, {}),
+            asides,
+            clock,
+            time.time,
+            random.random,
+        )
         self.proxy = Proxy(
             self.catalogue,
             Planner(self.catalogue.lanes, names, memory.health, memory.affinity),
@@ -74,10 +112,11 @@ class Runtime:
             clock,
             time.time,
             self.new_id,
-            partial(begin, ratio=_ratio(loaded), bits=random.getrandbits),
+            trace,
             loaded.version,
             self.seats,
             Quotas(memory.limits, memory.estimates, time.time),
+            self.mirror,
         )
 
     @staticmethod
@@ -91,6 +130,23 @@ class Runtime:
         for transport in self.transports.values():
             if transport not in kept:
                 await transport.close()
+        await self.mirror.close()
+
+    def _twins(self) -> Iterator[Twin]:
+        """Reach each candidate over connections of its own, so that copies take none from requests."""
+        reached: dict[str, BoundedTransport] = {}
+        for rollout in self.loaded.config.rollouts:
+            route = self.catalogue.route(rollout.target.candidate)
+            if route is None or len(route.backends) != 1:
+                continue
+            backend = route.backends[0]
+            if backend.provider not in reached:
+                reached[backend.provider] = BoundedTransport(_transport(backend.provider, self.loaded), ANSWER_BYTES)
+            link = replace(
+                self.links[backend.name], transport=reached[backend.provider], limit=NO_LIMIT, answer_limit=ANSWER_BYTES
+            )
+            minded = any(one.metric == "tool_call_invalid_rate" for one in (*rollout.guard, *rollout.signal))
+            yield Twin(rollout.id, backend, link, rollout.scope, minded)
 
     def _link(self, backend: Backend) -> Link:
         provider = self.loaded.providers[backend.provider]

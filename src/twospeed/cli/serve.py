@@ -129,7 +129,7 @@ def _work(options: argparse.Namespace) -> int:
         same = {"listen": first.config.listen.model_copy(update=live), "stores": first.config.stores}
         loaded = replace(loaded, config=loaded.config.model_copy(update=same), redis_url=first.redis_url)
         server = Server(lambda: loaded, loaded, options.log, crew.host(options.worker, options.workers))
-        await Worker(server, load_text, crew.scatter).run(socket.socket(fileno=options.channel))
+        await Worker(server, load_text, crew.scatter, crew.held()).run(socket.socket(fileno=options.channel))
         return True
 
     return _run(run(), "the port of all workers")

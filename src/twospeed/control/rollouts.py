@@ -77,7 +77,7 @@ class Rollouts:
         self._progress: dict[str, Progress] = {}
         self._sightings: list[bytes] = []
         self._news = asyncio.Event()
-        self._reading = False  # the shelf has been read
+        self._started = self._reading = False  # the shelf has been opened, has been read
         self._away = ""
 
     @property
@@ -127,6 +127,7 @@ class Rollouts:
         if signal not in PEOPLES:
             raise Denied("impossible", f"'{signal}' is not given by people")
         try:
+            await self.start()
             await self._follow()
             held = await self._signal(name, signal, actor, reason, expect)
             if signal is Signal.START and held.state.phase is Phase.PREFLIGHT:
@@ -137,12 +138,19 @@ class Rollouts:
         self._news.set()
         return held
 
+    async def start(self) -> None:
+        """Learn how they stand, before anything is served; comes back whether the shelf answers or not."""
+        if self._configured and not self._started:
+            self._started = True
+            await self._shelf.start(self._news.set)
+            await self._turn()
+
     async def run(self) -> None:
         """Follow and lead until cancelled."""
         while not self._configured:
             self._news.clear()
             await self._news.wait()
-        await self._shelf.start(self._news.set)
+        await self.start()
         try:
             while True:
                 await self._turn()

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from twospeed.edge.channel import FAREWELL, METRICS, READY, STATUS, Channel, Frame
+from twospeed.edge.channel import FAREWELL, METRICS, READY, SEEN, STATUS, Channel, Frame
 from twospeed.telemetry.snapshot import Snapshot, counted, merge
 
 FIRST_WAIT, LAST_WAIT = 0.1, 5.0  # seconds before a process that died young is replaced
@@ -22,6 +22,7 @@ HUNG = 30.0  # seconds without an answer after which a process is killed
 
 Command = Callable[[int, int], Sequence[str]]
 log = logging.getLogger("twospeed")
+_seen = msgspec.msgpack.Decoder(list[bytes])
 _snapshot = msgspec.msgpack.Decoder(Snapshot)
 
 
@@ -29,7 +30,7 @@ class Berth:
     """One worker's place.
 
     `ready`: set once a process has begun to serve. `ended`: its exit code where it ended before that, or last.
-    `restarts`: processes beyond the first.
+    `restarts`: processes beyond the first. `seen`: told what the process saw of rollouts.
 
     Args:
         number: Of the worker, from 0.
@@ -42,6 +43,7 @@ class Berth:
         self.ready = asyncio.Event()
         self.ended: int | None = None
         self.restarts = 0
+        self.seen: Callable[[Sequence[bytes]], None] = lambda _: None
         self._command = command
         self._vacated = vacated
         self._process: asyncio.subprocess.Process | None = None
@@ -152,6 +154,8 @@ class Berth:
             self.ready.set()
             if self.restarts:
                 log.warning("worker %d serves again (pid %s)", self.number, self.pid)
+        elif frame.word == SEEN:
+            self.seen(_seen.decode(frame.body))
         elif frame.word == FAREWELL:
             self._last = _snapshot.decode(frame.body)
 

@@ -13,8 +13,8 @@ from struct import Struct
 
 import msgspec
 
-METRICS, STATUS, PREPARE, COMMIT = "metrics", "status", "prepare", "commit"  # asked of a worker
-READY, FAREWELL = "ready", "farewell"  # what it says unasked; the latter with its last counts
+METRICS, STATUS, PREPARE, COMMIT, FOLLOW = "metrics", "status", "prepare", "commit", "follow"  # asked of a worker
+READY, SEEN, FAREWELL = "ready", "seen", "farewell"  # what it says unasked; the last with its last counts
 ANSWER = "answer"
 LARGEST = 1 << 24  # bytes of one frame
 _LENGTH = Struct(">I")

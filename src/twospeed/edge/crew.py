@@ -16,7 +16,7 @@ from twospeed.stores.shared import Host, Tables, attach, create
 
 MEMORY = Path("/dev/shm")
 ROOM = 32 << 20  # bytes free that make memory the place of the folder: no disk ever sees the tables
-_TABLES, _FIRST, _CONFIG = "tables", "first", "config"
+_TABLES, _FIRST, _CONFIG, _HELD = "tables", "first", "config", "held"
 
 
 class Crew(NamedTuple):
@@ -45,6 +45,19 @@ class Crew(NamedTuple):
     def first(self) -> bytes:
         """Return the configuration that the supervisor was started with."""
         return (self.folder / _FIRST).read_bytes()
+
+    def stand(self, held: bytes) -> None:
+        """Make these states of rollouts the ones to serve by for all who start from now on."""
+        new = self.folder / f"{_HELD}.new"
+        new.write_bytes(held)
+        new.replace(self.folder / _HELD)
+
+    def held(self) -> bytes:
+        """Return the states of rollouts to serve by, b"" for none."""
+        try:
+            return (self.folder / _HELD).read_bytes()
+        except FileNotFoundError:
+            return b""
 
     def scatter(self) -> None:
         """Remove the folder, for a supervisor that could not; what is mapped stays mapped."""

@@ -3,20 +3,24 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from twospeed import certificates
 from twospeed.config import Loaded
+from twospeed.control.rollouts import Rollouts
 from twospeed.edge.api import Api
+from twospeed.edge.arming import Arming
 from twospeed.edge.desk import OneProcess
 from twospeed.edge.heap import settle
 from twospeed.edge.http import HttpServer
 from twospeed.edge.late_admin import Address, LateAdmin
 from twospeed.edge.reloads import Reloads
 from twospeed.edge.reporting import Reporting
+from twospeed.policy.held import Held
 from twospeed.problems import ConfigError, Problem
-from twospeed.runtime import Runtime, remember
+from twospeed.runtime import Runtime, remember, shelf
 from twospeed.stores.ledger import Scribe
 from twospeed.stores.shared import Host
 
@@ -43,11 +47,18 @@ class Server:
         self.reporting = Reporting(loaded, log_format)
         self.sinks = self.reporting.sinks
         self._memory = remember(loaded, host)
-        self.api = Api(Runtime(loaded, self._memory, self.sinks))
+        self.api = Api(Runtime(loaded, self._memory, self.sinks, asides=self.reporting.asides))
+        if host is not None:
+            self.api.runtime.mirror.books.purse.parts = host.workers
         self.http = HttpServer(self.api, loaded.config.listen)
         tls = loaded.config.listen.tls
         self._tls = certificates.server(tls, Path(loaded.path).parent) if tls else None
         self.ledger = Scribe(loaded.ledger)  # of a worker never written: its supervisor keeps the book
+        self.arming = Arming()
+        self.sinks.append(self.arming.sightings)
+        self.rollouts = Rollouts(
+            shelf(loaded), self.ledger, self._armed, time.time
+        )  # of a worker: idle, its supervisor's do
         self.desk = OneProcess(self)
         self._admin = LateAdmin(self.desk, lambda: self.api.runtime.loaded.admins)
         self._stopping = asyncio.Event()
@@ -63,6 +74,9 @@ class Server:
         except ValueError as error:
             path = self.api.runtime.loaded.path
             raise ConfigError([Problem(path, 1, 1, ("stores", "redis", "url"), str(error))]) from None
+        if self._host is None:
+            self.rollouts.configure(self.api.runtime.loaded.config.rollouts)
+            await self.rollouts.start()
         await self.http.start(tls=self._tls, reuse_port=self._host is not None)
         self.reporting.start()
 
@@ -88,7 +102,11 @@ class Server:
     async def serve(self) -> None:
         """Keep a started server going until it is stopped, then drain it and close everything."""
         # Both end with this function, which awaits them.
-        tasks = [asyncio.create_task(self._flush()), asyncio.create_task(self.reporting.run())]
+        tasks = [asyncio.create_task(work) for work in (self._flush(), self.reporting.run())]
+        if self._host is None:
+            tasks += [
+                asyncio.create_task(work) for work in (self.rollouts.run(), self.arming.run(self.rollouts.report))
+            ]
         try:
             await self._stopping.wait()
             await self.drain()
@@ -114,11 +132,21 @@ class Server:
     def adopt(self, loaded: Loaded) -> None:
         """Serve by this configuration from the next request on."""
         old = self.api.runtime
-        new = self.api.runtime = Runtime(loaded, self._memory, self.sinks, old)
+        new = Runtime(loaded, self._memory, self.sinks, old)
+        self.arming.arm(new)
+        self.api.runtime = new
+        self.rollouts.configure(loaded.config.rollouts)
         self._retiring = asyncio.create_task(self._retire(self._retiring, old, new))
         self._memory.health.settings = loaded.config.breaker
         self._renew(loaded)
         self.reporting.reloaded(loaded)
+
+    def follow(self, held: Mapping[str, Held]) -> None:
+        """Serve by these states of rollouts from the next request on."""
+        self.arming.follow(held, self.api.runtime)
+
+    async def _armed(self, held: Mapping[str, Held]) -> None:
+        self.follow(held)
 
     def _renew(self, loaded: Loaded) -> None:
         """Show clients that come from now on the certificate there is now."""
@@ -134,6 +162,7 @@ class Server:
         loop = asyncio.get_running_loop()
         self.api.draining = True
         self.http.stop_accepting()
+        self.api.runtime.mirror.drop()
         if self.http.in_flight:
             log.warning("draining: %d requests in flight", self.http.in_flight)
         await self.http.drained(loop.time() + self.api.runtime.loaded.config.listen.drain)

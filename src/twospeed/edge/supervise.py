@@ -4,32 +4,38 @@
     a folder     the mapped limits, breakers and sessions, and the configuration in force (`crew`)
     a channel    to each worker: questions down, counts up; its end is how a worker learns that we are gone
 
-Tasks: one per berth, the one that collects counts, and reloads on SIGHUP; `run` awaits them all.
+Tasks: one per berth, the one that collects counts, the one that leads rollouts, and reloads on SIGHUP; `run` awaits them all.
 """
 
 import asyncio
 import logging
 import signal
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+import msgspec
+
 from twospeed.config import Loaded
+from twospeed.control.rollouts import Rollouts
 from twospeed.edge.berth import Berth
-from twospeed.edge.channel import COMMIT, PREPARE
+from twospeed.edge.channel import COMMIT, FOLLOW, PREPARE
 from twospeed.edge.crew import Crew, gathered
 from twospeed.edge.fleet import Fleet
 from twospeed.edge.heap import settle
 from twospeed.edge.late_admin import Address, LateAdmin
 from twospeed.edge.reloads import Reloads
 from twospeed.edge.sockets import reserved
+from twospeed.policy.held import Held
+from twospeed.runtime import shelf
 from twospeed.stores.ledger import Scribe
 from twospeed.stores.shared import forget
 
 GRACE = 5.0  # seconds beyond the drain deadline before a worker is killed
 COLLECT_EVERY = 2.0  # seconds between two looks at the counts; what a killed worker counted since is lost
 ANSWER_WITHIN = 5.0  # seconds for a worker to check a configuration
+FOLLOW_WITHIN = 0.5  # seconds for a worker to say that it serves by new states of rollouts
 
 Command = Callable[[Crew, int, int, int], Sequence[str]]
 log = logging.getLogger("twospeed")
@@ -52,6 +58,7 @@ class Supervisor:
         self._workers = workers
         self._command = command
         self.ledger = Scribe(loaded.ledger)
+        self.rollouts = Rollouts(shelf(loaded), self.ledger, self._armed, time.time)
         self._admin = LateAdmin(Fleet(self), lambda: self.loaded.admins)
         self._stopping = asyncio.Event()
         self._reloading = asyncio.Lock()
@@ -67,6 +74,9 @@ class Supervisor:
             self._crew = crew
             host, port = sock.getsockname()[:2]
             self._obey()
+            self.rollouts.configure(self.loaded.config.rollouts)
+            await self.rollouts.start()
+            leading = asyncio.create_task(self.rollouts.run())
             serving = self._staff(port)
             good = await self._all_ready(serving)
             if good and not self._stopping.is_set():
@@ -77,6 +87,8 @@ class Supervisor:
             try:
                 return await self._drain(serving) and good
             finally:
+                leading.cancel()
+                await asyncio.gather(leading, return_exceptions=True)
                 await self._admin.close()
                 await self.ledger.close()
 
@@ -99,8 +111,16 @@ class Supervisor:
             self.loaded = loaded
             # Who has not answered yet, since it is just starting or hangs, finds both in its channel, in this order.
             await asyncio.gather(*(berth.ask(COMMIT, b"", ANSWER_WITHIN) for berth in self.berths))
+            self.rollouts.configure(loaded.config.rollouts)
             self.reloads.done(loaded)
             return ""
+
+    async def _armed(self, held: Mapping[str, Held]) -> None:
+        """Let all workers serve by these states of rollouts, those that start from now on too."""
+        body = msgspec.msgpack.encode(held)
+        self._crew.stand(body)
+        asked = (berth.ask(FOLLOW, body, FOLLOW_WITHIN if berth.ready.is_set() else 0.0) for berth in self.berths)
+        await asyncio.gather(*asked)
 
     def _obey(self) -> None:
         loop = asyncio.get_running_loop()
@@ -123,6 +143,8 @@ class Supervisor:
             return self._command(self._crew, port, number, descriptor)
 
         self.berths = [Berth(number, command, vacated) for number in range(self._workers)]
+        for berth in self.berths:
+            berth.seen = self.rollouts.report
         return {asyncio.create_task(berth.run()) for berth in self.berths}
 
     async def _all_ready(self, serving: "set[asyncio.Task[None]]") -> bool:

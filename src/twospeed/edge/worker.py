@@ -2,23 +2,25 @@
 
 The supervisor is the one that people talk to: a worker leaves SIGINT and SIGHUP to it and has no admin listener.
 
-Task: the one that listens to the supervisor, awaited by `run`.
+Tasks: the one that listens to the supervisor, the one that tells it what was seen of rollouts; awaited by `run`.
 """
 
 import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from twospeed.config import Loaded
-from twospeed.edge.channel import COMMIT, FAREWELL, METRICS, PREPARE, READY, STATUS, Channel, Frame
+from twospeed.edge.channel import COMMIT, FAREWELL, FOLLOW, METRICS, PREPARE, READY, SEEN, STATUS, Channel, Frame
 from twospeed.edge.heap import settle
 from twospeed.edge.serve import Server
+from twospeed.policy.held import Held
 from twospeed.problems import ConfigError
 
+_held = msgspec.msgpack.Decoder(dict[str, Held])
 log = logging.getLogger("twospeed")
 
 
@@ -28,9 +30,13 @@ class Worker:
     Args:
         load: Makes a configuration of the text of its file. Raises: ConfigError.
         orphaned: Called when the supervisor is gone without having stopped this worker.
+        held: States of rollouts to begin with.
     """
 
-    def __init__(self, server: Server, load: Callable[[bytes], Loaded], orphaned: Callable[[], None]) -> None:
+    def __init__(
+        self, server: Server, load: Callable[[bytes], Loaded], orphaned: Callable[[], None], held: bytes = b""
+    ) -> None:
+        self._held = held
         self._server = server
         self._orphaned = orphaned
         self._load = load
@@ -43,15 +49,21 @@ class Worker:
         for number in (signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, lambda: None)
         channel = await Channel.over(sock)
+        self._follow(self._held)
         await self._server.start()
         settle()
         channel.tell(READY)
-        listening = asyncio.create_task(self._listen(channel))
+
+        def report(seen: Sequence[bytes]) -> None:
+            channel.tell(SEEN, msgspec.msgpack.encode(seen))
+
+        tasks = [asyncio.create_task(work) for work in (self._listen(channel), self._server.arming.run(report))]
         try:
             await self._server.serve()
         finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         channel.tell(FAREWELL, self._metrics())
         await channel.close()
 
@@ -69,10 +81,16 @@ class Worker:
             return msgspec.msgpack.encode(await self._server.desk.status())
         if frame.word == PREPARE:
             return self._prepare(frame.body).encode()
+        if frame.word == FOLLOW:
+            self._follow(frame.body)
         if frame.word == COMMIT and self._prepared is not None:
             self._server.adopt(self._prepared)
             self._prepared = None
         return None
+
+    def _follow(self, held: bytes) -> None:
+        if held:
+            self._server.follow(_held.decode(held))
 
     def _prepare(self, text: bytes) -> str:
         """Read a new configuration and keep it for `commit`; return what is wrong with it."""

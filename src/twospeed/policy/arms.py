@@ -17,11 +17,10 @@ from twospeed.policy.held import Held, settled
 from twospeed.policy.language import HEADER as LANGUAGE_HEADER
 from twospeed.policy.language import language
 from twospeed.policy.plan import Route
-from twospeed.policy.rollout import STEP_PHASES, Phase, Rollout, share_bucket
+from twospeed.policy.rollout import STEP_PHASES, Phase, Rollout, Scope, share_bucket
+from twospeed.policy.scope import repo, speaks, within
 from twospeed.types import Backend, Offer, Verdict
 
-REPO_HEADER = b"x-twospeed-repo"
-LONGEST = 64  # characters of a repository's name
 KNOWN = 20_000  # sessions whose language is remembered
 
 Arm = str  # "stable", "candidate", or "" for a request that is not counted
@@ -42,9 +41,7 @@ class Split(msgspec.Struct, frozen=True):
     candidate: Backend
     offer: Offer
     route: Route
-    keys: frozenset[str] = frozenset()
-    repos: frozenset[str] = frozenset()
-    languages: frozenset[str] = frozenset()
+    scope: Scope
     tongues: bool = False  # the language matters
 
     @property
@@ -195,8 +192,8 @@ class Arms:
 
     def _placed(self, split: Split, asked: Asked, stable: list[Backend], candidate: list[Backend]) -> Assigned:
         tongue = self._offers.language(asked) if split.tongues and asked.session else ""
-        repo = asked.headers.get(REPO_HEADER, b"")[:LONGEST].decode("latin-1")
-        if not _within(split, asked, tongue, repo):
+        named = repo(asked.headers)
+        if not (within(split.scope, asked.caller, named) and speaks(split.scope, tongue)):
             return Assigned(stable, "", split)
         if split.share >= 1.0:
             meets = True
@@ -206,21 +203,13 @@ class Arms:
             meets = share_bucket(split.rollout, asked.session) < split.share
         counted = split.counted and bool(asked.session) and not asked.wishes
         arm = ("candidate" if meets else "stable") if counted else ""
-        return Assigned(candidate if meets else stable, arm, split, split.offer if meets else None, tongue, repo)
-
-
-def _within(split: Split, asked: Asked, tongue: str, repo: str) -> bool:
-    return (
-        (not split.keys or asked.caller in split.keys)
-        and (not split.repos or repo in split.repos)
-        and (not split.languages or tongue in split.languages)
-    )
+        return Assigned(candidate if meets else stable, arm, split, split.offer if meets else None, tongue, named)
 
 
 def _split(held: Held, catalogue: Catalogue, offer: Offer) -> Split | None:
     """Resolve one rollout; None when this configuration has not both versions or not the name."""
     settings, state = settled(held), held.state
-    target, scope = settings.target, settings.scope
+    target = settings.target
     names = (_name(catalogue, target.candidate), _name(catalogue, target.stable))
     usual = catalogue.route(target.alias)
     if usual is None or not all(names):
@@ -237,10 +226,8 @@ def _split(held: Held, catalogue: Catalogue, offer: Offer) -> Split | None:
         candidate,
         offer,
         route,
-        frozenset(scope.keys),
-        frozenset(scope.repos),
-        frozenset(language.lower() for language in scope.languages),
-        bool(scope.languages) or any(criterion.by for criterion in (*settings.guard, *settings.signal)),
+        settings.scope,
+        bool(settings.scope.languages) or any(criterion.by for criterion in (*settings.guard, *settings.signal)),
     )
 
 
@@ -252,3 +239,19 @@ def _name(catalogue: Catalogue, version: str) -> str:
 
 def _key(split: Split, session: str) -> str:
     return f"{session}:{split.rollout}"
+
+
+def granted(rollouts: Sequence[Rollout], catalogue: Catalogue, models: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+    """Return, by backend, the further names that lead to it: who may use a name may be led to what a rollout puts behind it.
+
+    Args:
+        models: Names that stand in `models`.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for rollout in rollouts:
+        alias = rollout.target.alias
+        leading = [name for name in models if (route := catalogue.route(name)) and alias in route.through]
+        for version in (rollout.target.candidate, rollout.target.stable):
+            backend = _name(catalogue, version)
+            found[backend] = (*found.get(backend, ()), alias, *leading)
+    return found
