@@ -55,7 +55,12 @@ def remember(loaded: Loaded, host: Host | None = None) -> Memory:
 
 
 def shelf(loaded: Loaded) -> Shelf:
-    """Return where a configuration's rollouts are kept: beside the ledger, one file for each config file."""
+    """Return where rollouts are kept: in Redis for all hosts, else beside the ledger, one file for each config file."""
+    settings, url = loaded.config.stores.redis, loaded.redis_url
+    if settings is not None and url is not None:
+        from twospeed.stores.redis.shelf import RedisShelf  # redis-py is slow to load
+
+        return RedisShelf(settings, url)
     digest = hashlib.sha256(os.path.abspath(loaded.path).encode()).hexdigest()[:16]
     return FileShelf(loaded.ledger.with_name(f"rollouts-{digest}.state"))
 

@@ -23,6 +23,7 @@ from twospeed.policy.held import Away, Denied, Deposed, Held, Missed, Move, Prog
 from twospeed.policy.judge.bench import Shadows
 from twospeed.policy.rollout import Phase, Rollout, Signal
 
+SAY_EVERY = 2.0  # seconds between two signs that this host still serves by what it said
 TICK = 0.25  # seconds between two looks when nothing wakes
 TRIES = 5  # of a signal that others keep overtaking
 _AGAIN = {  # signals that are done when the rollout is there already, said twice or not
@@ -79,6 +80,8 @@ class Rollouts:
         self._news = asyncio.Event()
         self._started = self._reading = False  # the shelf has been opened, has been read
         self._away = ""
+        self._serving: Mapping[str, int] = {}
+        self._said_at = 0.0
 
     @property
     def held(self) -> Mapping[str, Held]:
@@ -164,6 +167,8 @@ class Rollouts:
             await self._send()
             await self._follow()
             await self._lead()
+            if self._wall() - self._said_at > SAY_EVERY:
+                await self._say()
         except Away as away:
             self._leading.token = 0
             if not self._away:
@@ -203,18 +208,31 @@ class Rollouts:
             log.warning("rollouts: more has moved than is kept; all are read anew")
             self._reading = False
             return await self._follow()
-        if moves:
-            self._all |= {move.rollout: move.held for move in moves}
+        fresh = [move for move in moves if move.held.version > self._version(move.rollout)]
+        for move in fresh:
+            self._all[move.rollout] = move.held
+        if fresh:
             await self._serve()
-            for move in moves:
-                self._tell(move)
+        for move in moves:
+            self._audit.enter(entry(move), move.evidence or None)  # also those of before: known ones count once
+        for move in fresh:
+            self._tell(move)
         return None
+
+    def _version(self, name: str) -> int:
+        return self._all[name].version if name in self._all else 0
 
     async def _serve(self) -> None:
         """Let everybody here serve by it, and say so."""
         live = {name: held for name, held in self.held.items() if held.live}
         await self._publish(live)
-        await self._shelf.serve({name: held.version for name, held in live.items()})
+        self._serving = {name: held.version for name, held in live.items()}
+        await self._say()
+
+    async def _say(self) -> None:
+        """Say what is served by here."""
+        self._said_at = self._wall()
+        await self._shelf.serve(self._serving)
 
     def _tell(self, move: Move) -> None:
         held = move.held
@@ -223,8 +241,6 @@ class Rollouts:
             "rollout %s: %s -> %s at %.4g%% (%s: %s)",
             *(move.rollout, move.before, state.phase, state.share * 100, move.actor, move.reason),
         )
-        figures = move.evidence or None
-        self._audit.enter(entry(move), figures)
         self._feed.tell(move)
 
     async def _lead(self) -> None:

@@ -4,6 +4,8 @@ The file is replaced as a whole on every move, and no more than every few second
 leads: nobody else has it.
 """
 
+import fcntl
+import logging
 import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -13,12 +15,16 @@ import msgspec
 
 from twospeed.policy.held import Held, Move
 
+MOVES = 50  # kept in the file, besides the latest
 SIGHTINGS = 20_000  # that wait for the judge; of more the oldest are dropped
+
+log = logging.getLogger("twospeed.rollouts")
 
 
 class _File(msgspec.Struct):
     held: dict[str, Held] = {}
     kept: dict[str, bytes] = {}
+    moves: list[Move] = []  # the latest, for a ledger that has missed them
 
 
 class FileShelf:
@@ -40,6 +46,7 @@ class FileShelf:
         self._waiting: deque[bytes] = deque(maxlen=room)
         self._reported = 0
         self._served: Mapping[str, int] = {}
+        self._lock: int | None = None
         self._wake: Callable[[], None] = lambda: None
 
     @property
@@ -56,6 +63,10 @@ class FileShelf:
         self._wake = wake
         if self._path is None:
             return
+        if not self._locked():
+            log.warning("%s is kept by another process: rollouts of this one do not outlive it", self._path)
+            self._path = None
+            return
         try:
             self._all = msgspec.msgpack.decode(self._path.read_bytes(), type=_File)
         except FileNotFoundError:
@@ -66,11 +77,14 @@ class FileShelf:
                 os.replace(self._path, f"{self._path}.unreadable")
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Let another process have the file."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     async def read(self) -> Mapping[str, Held]:
-        """Return all rollouts."""
-        self._moves.clear()
+        """Return all rollouts; what is kept of their moves is followed from its beginning."""
+        self._moves = list(self._all.moves)
         return dict(self._all.held)
 
     async def follow(self) -> Sequence[Move]:
@@ -85,6 +99,7 @@ class FileShelf:
             return False
         self._all.held[move.rollout] = move.held
         self._moves.append(move)
+        self._all.moves = [*self._all.moves[-MOVES:], move]
         self._write()
         self._wake()
         return True
@@ -128,6 +143,21 @@ class FileShelf:
     async def served(self) -> Sequence[Mapping[str, int]]:
         """Return what is served by here."""
         return [self._served]
+
+    def _locked(self) -> bool:
+        """Take the file for this process; a folder that cannot be written has nobody else's file either."""
+        assert self._path is not None
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            self.trouble = f"{self._path} could not be written ({error.strerror})"
+            return True
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     def _write(self) -> None:
         if self._path is None:

@@ -89,18 +89,28 @@ class Link(asyncio.Protocol):
         beat: Run on each new connection before it counts as up, then every BEAT; raises Trouble when unfit.
         timeout: Seconds that a call may take.
         name: For logs.
+        well, without: What the log says of the time with it and without it.
 
     `up`: calls may be made. `known`: done when the first attempt to connect has come out, either way. `heard_time`
     is called by `beat` with the time of Redis, in microseconds.
     """
 
-    def __init__(self, dial: Dial, beat: Callable[["Link"], Awaitable[None]], timeout: float, name: str) -> None:
+    def __init__(
+        self,
+        dial: Dial,
+        beat: Callable[["Link"], Awaitable[None]],
+        timeout: float,
+        name: str,
+        well: str = "limits are shared again",
+        without: str = "each process keeps to its share of the limits",
+    ) -> None:
         self.up = False
         self.counts = Counts()
         self._dial = dial
         self._beat = beat
         self._timeout = timeout
         self._name = name
+        self._well, self._without = well, without
         self._loop = asyncio.get_running_loop()
         self._connection: AbstractConnection | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -334,10 +344,10 @@ class Link(asyncio.Protocol):
         if first:
             self.known.set_result(None)
         if up and not first and not was_up:
-            _log.warning("redis %s: ok, limits are shared again", self._name)
+            _log.warning("redis %s: ok, %s", self._name, self._well)
         if not up and (first or was_up):
             self.counts.downs += 1
-            _log.warning("redis %s: degraded (%s), each process keeps to its share of the limits", self._name, reason)
+            _log.warning("redis %s: degraded (%s), %s", self._name, reason, self._without)
 
 
 def _reason(error: BaseException) -> str:
