@@ -27,6 +27,7 @@ from twospeed.policy.plan import Tiers
 from twospeed.policy.proxying import Ways, way
 from twospeed.policy.reloading import Reload
 from twospeed.policy.rollout import Rollout
+from twospeed.policy.shadow import Shadow
 from twospeed.problems import ConfigError, Path, Problem, ordered
 from twospeed.stores import SCHEMES, RedisStore
 from twospeed.telemetry import Collector, Push, Signal, Telemetry, Traces, collector
@@ -95,6 +96,8 @@ class Config(Settings):
     """When a backend that keeps failing is left alone, and for how long."""
     rollouts: list[Rollout] = []
     """New model versions on their way in, each watched and taken back when it is worse."""
+    shadow: Shadow = Shadow()
+    """What copies of requests for candidates may use."""
     flags: list[Flag] = []
     """Switches for everybody or for some requests; the admin API turns them while the server runs."""
     stores: Stores = Stores()

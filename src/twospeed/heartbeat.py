@@ -21,8 +21,13 @@ Later = Callable[[float, Callable[[], None]], asyncio.TimerHandle]
 class Reply(Protocol):
     """What is needed of the reply."""
 
-    started: bool
-    gone: bool
+    @property
+    def started(self) -> bool:
+        """The head is fixed."""
+
+    @property
+    def gone(self) -> bool:
+        """The client left or does not read."""
 
     def start(self, status: int, headers: Sequence[Pair]) -> None:
         """Begin a stream."""

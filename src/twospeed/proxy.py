@@ -17,6 +17,7 @@ from twospeed.dialects import Dialect, Emptying, Estimating, Reader
 from twospeed.errors import Fault, Kind
 from twospeed.heartbeat import Heartbeat
 from twospeed.keystrokes import Keystrokes
+from twospeed.mirror import Mirror, Witness
 from twospeed.policy import patience
 from twospeed.policy.access import Caller
 from twospeed.policy.allowance import restated, without_limits
@@ -79,6 +80,7 @@ class Proxy:
         version: Of the configuration, for the record.
         seats: Who may be under way at once.
         quotas: What callers' keys may use.
+        mirror: Listens to requests that a rollout is about, and copies some of them once they are served.
 
     `serving`: requests under way; a snapshot that was replaced may be closed when there are none. `arms`: the rollouts that
     have a say, replaced whenever one has moved.
@@ -98,6 +100,7 @@ class Proxy:
         version: str,
         seats: Seats,
         quotas: Quotas,
+        mirror: Mirror,
     ) -> None:
         self.catalogue = catalogue
         self._planner = planner
@@ -112,6 +115,7 @@ class Proxy:
         self._version = version
         self._seats = seats
         self._quotas = quotas
+        self._mirror = mirror
         self._keystrokes = Keystrokes()
         self.serving = 0
         self.arms: Arms | None = None
@@ -123,6 +127,7 @@ class Proxy:
         seat: Tier | None = None
         heartbeat: Heartbeat | None = None
         due: Permit | None = None
+        witness: Witness | None = None
         try:
             request = call.dialect.decode(call.body, call.endpoint)
             self._name(record, call, request)
@@ -132,6 +137,9 @@ class Proxy:
                 return
             assigned = self._assign(call, record, request, verdict) if self.arms else None
             plan = self._plan(call, record, request, verdict, backends, assigned)
+            if assigned is not None:
+                witness = self._mirror.attend(assigned, call.dialect, call.headers, request, record, plan, reply)
+                reply = witness.reply if witness else reply
             if request.completion is not None and request.stream:
                 await self._keystrokes.begin(record.id, _stroke(record, request), self._rule(plan))
             if call.caller.limit is not None:
@@ -172,7 +180,7 @@ class Proxy:
             if heartbeat:
                 heartbeat.stop()
             self._seats.give(seat)
-            self._close(record, attempt, due)
+            self._close(record, attempt, due, witness)
 
     def _opened(self, call: Call) -> Record:
         self.serving += 1
@@ -439,7 +447,7 @@ class Proxy:
         if reply.started and attempt is not None and attempt.reader is not None:
             interrupt(attempt, reply, record, fault)
 
-    def _close(self, record: Record, attempt: Try | None, due: Permit | None) -> None:
+    def _close(self, record: Record, attempt: Try | None, due: Permit | None, witness: Witness | None) -> None:
         """Settle what is open and tell everyone who listens."""
         self.serving -= 1
         self._keystrokes.end(record.id)
@@ -452,8 +460,12 @@ class Proxy:
         if due is not None:
             self._quotas.settle(due, record)
         record.ended_at = self._clock()
+        if witness is not None:
+            witness.testify(record)
         for sink in self._sinks:
             sink(record)
+        if witness is not None and witness.copy is not None:
+            self._mirror.offer(witness.copy, record)
 
 
 def _may_be_empty(call: Call, request: Request) -> bool:

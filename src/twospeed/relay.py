@@ -18,10 +18,21 @@ LAST_BYTES = 0.25  # seconds to wait for a provider's end of body after its [DON
 class Reply(Protocol):
     """Where the answer goes; the listener's engine implements it."""
 
-    started: bool
-    status: int  # 0 until started
-    gone: bool  # the client left or does not read
-    done: bool  # the answer is complete
+    @property
+    def started(self) -> bool:
+        """The head is fixed."""
+
+    @property
+    def status(self) -> int:
+        """0 until started."""
+
+    @property
+    def gone(self) -> bool:
+        """The client left or does not read."""
+
+    @property
+    def done(self) -> bool:
+        """The answer is complete."""
 
     def send(self, status: int, headers: Sequence[Pair], body: bytes) -> None:
         """Answer in one piece."""

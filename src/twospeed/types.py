@@ -362,6 +362,7 @@ class Record(msgspec.Struct):
     trace: Trace | None = None
     rollout: str = ""  # that decided between two versions, "" when none did
     arm: str = ""  # stable, candidate; shadow for a copy that no client hears of
+    linked: Trace | None = None  # of a copy: the trace of the request it was made of
     step: int = -1  # of the rollout when the request came
     offer: Offer | None = None  # of the rollout
     language: str = ""  # where a rollout asks for it

@@ -26,7 +26,7 @@ log = logging.getLogger("twospeed")
 
 
 class Reporting:
-    """The sinks of one process. `start` begins to send, `close` ends it.
+    """The sinks of one process. `start` begins to send, `close` ends it. `asides`: those that hear of copies, too.
 
     Args:
         loaded: The configuration to begin with.
@@ -42,6 +42,7 @@ class Reporting:
         self.pusher: Pusher | None = None
         self._loaded = loaded
         self.sinks: list[Sink] = [self.lines, self.metrics] if self.lines else [self.metrics]
+        self.asides: list[Sink] = []
 
     def start(self) -> None:
         """Begin to send to the collectors there are. Does not wait for them."""
@@ -50,6 +51,7 @@ class Reporting:
         if traces:
             self.traces = Traces(traces, known, loaded.config.telemetry.traces.queue)
             self.sinks.append(self.traces)
+            self.asides.append(self.traces)
         if metrics:
             self.pusher = Pusher(metrics, known, OPT_IN in loaded.conventions)
 

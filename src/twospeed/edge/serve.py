@@ -132,9 +132,10 @@ class Server:
     def adopt(self, loaded: Loaded) -> None:
         """Serve by this configuration from the next request on."""
         old = self.api.runtime
-        new = Runtime(loaded, self._memory, self.sinks, old)
+        new = Runtime(loaded, self._memory, self.sinks, old, self.reporting.asides)
         self.arming.arm(new)
         self.api.runtime = new
+        old.mirror.drop()
         self.rollouts.configure(loaded.config.rollouts)
         self._retiring = asyncio.create_task(self._retire(self._retiring, old, new))
         self._memory.health.settings = loaded.config.breaker

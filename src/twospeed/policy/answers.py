@@ -33,7 +33,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
     "null": (type(None),),
 }
-_STALLS = frozenset({Kind.IDLE_TIMEOUT, Kind.FIRST_TOKEN_TIMEOUT})
+STALLS = frozenset({Kind.IDLE_TIMEOUT, Kind.FIRST_TOKEN_TIMEOUT})
 
 
 def refused(heard: Heard) -> bool:
@@ -69,7 +69,7 @@ def stalled(record: Record) -> bool | None:
     """Say whether a stream stood still, before its first content or after; None for what was no stream or left early."""
     if not record.stream or record.fault in (Kind.CLIENT_GONE, Kind.CLIENT_STALLED, Kind.SUPERSEDED):
         return None
-    return record.fault in _STALLS or any(attempt.kind in _STALLS for attempt in record.attempts)
+    return record.fault in STALLS or any(attempt.kind in STALLS for attempt in record.attempts)
 
 
 def _valid(call: Called, offered: Mapping[str, bytes | None]) -> bool:

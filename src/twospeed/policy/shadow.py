@@ -20,6 +20,8 @@ from twospeed.policy.rollout import Rollout
 from twospeed.types import Settings
 from twospeed.units import PositiveCount, Size
 
+_unpacked = msgspec.msgpack.Decoder(Pair).decode
+
 DAY = 86_400.0
 WHOLE = ""  # the part of a criterion that is about all languages
 MEASURED = 0.5  # share of the pairs in which a duration must have been measured before it is believed to be fine
@@ -137,8 +139,10 @@ class ShadowJudge:
         self.pairs = 0
         self.differed: Counter[str] = Counter()
 
-    def observe(self, pair: Pair) -> None:
-        """Take one pair."""
+    def observe(self, pair: Pair | bytes) -> None:
+        """Take one pair, as it is or as MessagePack."""
+        if isinstance(pair, bytes):
+            pair = _unpacked(pair)
         if pair.stable.ok:
             self.pairs += 1
         self.differed.update(pair.differs())
@@ -232,3 +236,8 @@ def _said(part: Part) -> str:
         stable, candidate = part.test.alone
         return f"{part.criterion.metric}{where}: {candidate} requests failed on the candidate alone, {stable} on the stable"
     return f"{part.criterion.metric}{where}: {part.test.ratio:.2f} times the stable version's, {part.test.pairs} pairs"
+
+
+def judge(rollout: Rollout) -> ShadowJudge:
+    """Begin to judge the pairs of one attempt of a rollout."""
+    return ShadowJudge(rollout)
