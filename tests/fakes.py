@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace as replace
+
 from twospeed.errors import Fault, Kind
 from twospeed.policy.limit import Ask, Level, Limit, Permit, Refusal
 from twospeed.types import Backend, Candidate, Plan, Record, Timeouts

@@ -107,3 +107,12 @@ async def test_a_client_that_leaves_the_line_takes_nothing_along():
     await asyncio.gather(first, second, return_exceptions=True)
     assert house.lanes["fast"].under_way == 0
     assert house.full is False
+
+
+async def test_how_full_a_tier_is():
+    """The fuller of the tier's own cap and the whole house counts."""
+    house, _ = seats(total=10, share=0.5)
+    await house.take("deep", 1e9)
+    assert (house.use("deep"), house.use("fast")) == (0.2, 0.1)
+    await house.take("fast", 1e9)
+    assert (house.use("deep"), house.use("fast")) == (0.2, 0.2)

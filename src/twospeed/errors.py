@@ -23,6 +23,7 @@ class Kind(StrEnum):
 
     BAD_REQUEST = "bad_request"
     UNAUTHORIZED = "unauthorized"
+    DENIED = "denied"
     MODEL_NOT_FOUND = "model_not_found"
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
@@ -42,6 +43,7 @@ class Kind(StrEnum):
     DRAINING = "draining"
     BREAKER_OPEN = "breaker_open"
     WITHDRAWN = "withdrawn"
+    HEDGE_LOST = "hedge_lost"
     CONNECT_FAILED = "connect_failed"
     CONNECT_TIMEOUT = "connect_timeout"
     TLS_FAILED = "tls_failed"
@@ -74,6 +76,7 @@ class Meaning(NamedTuple):
 MEANING: dict[Kind, Meaning] = {
     Kind.BAD_REQUEST: Meaning(Source.CLIENT, 400),
     Kind.UNAUTHORIZED: Meaning(Source.CLIENT, 401),
+    Kind.DENIED: Meaning(Source.CLIENT, 403),
     Kind.MODEL_NOT_FOUND: Meaning(Source.CLIENT, 404),
     Kind.NOT_FOUND: Meaning(Source.CLIENT, 404),
     Kind.METHOD_NOT_ALLOWED: Meaning(Source.CLIENT, 405),
@@ -92,6 +95,7 @@ MEANING: dict[Kind, Meaning] = {
     Kind.OVERLOADED: Meaning(Source.PROXY, 503, fallback=True),
     Kind.DRAINING: Meaning(Source.PROXY, 503),
     Kind.BREAKER_OPEN: Meaning(Source.PROXY, 503, fallback=True),
+    Kind.HEDGE_LOST: Meaning(Source.PROXY, 499),
     Kind.WITHDRAWN: Meaning(Source.PROXY, 503, fallback=True),
     Kind.CONNECT_FAILED: Meaning(Source.BACKEND, 502, fallback=True, trips=True),
     Kind.CONNECT_TIMEOUT: Meaning(Source.BACKEND, 504, fallback=True, trips=True),

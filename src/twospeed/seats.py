@@ -37,6 +37,14 @@ class Seats:
         caps, fast, deep = self.caps, self.lanes["fast"], self.lanes["deep"]
         return fast.under_way + deep.under_way >= caps.total and min(fast.waiting, deep.waiting) >= caps.line
 
+    def use(self, tier: Tier) -> float:
+        """Return how full the tier or the whole house is, 0..1; 1 where anybody of the tier waits."""
+        own, other = self.lanes[tier], self.lanes[_OTHER[tier]]
+        cap = self.caps.fast if tier == "fast" else self.caps.deep
+        if own.waiting:
+            return 1.0
+        return max(own.under_way / cap, (own.under_way + other.under_way) / self.caps.total)
+
     async def take(self, tier: Tier, deadline: float) -> Tier:
         """Sit down, or stand in line where that is short; the caller `give`s the seat back.
 

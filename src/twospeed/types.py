@@ -244,6 +244,18 @@ class Switches(msgspec.Struct, frozen=True, gc=False):
     flags: tuple[str, ...] = ()
 
 
+class Hedging(msgspec.Struct, frozen=True):
+    """How a second backend may be asked while the first is silent.
+
+    `after`: seconds of silence, None for the 95th percentile of the backend's own first tokens. `extra`: requests it may
+    add, as a share. `busy`: use of caps and limits from which on it rests.
+    """
+
+    after: float | None = None
+    extra: float = 0.05
+    busy: float = 0.8
+
+
 class Plan(msgspec.Struct, frozen=True):
     """Ordered candidates for one request. `deadline`: instant at which the whole request has failed."""
 
@@ -254,6 +266,7 @@ class Plan(msgspec.Struct, frozen=True):
     replayable: bool = True
     most: int = 3  # attempts that may reach a provider (R4)
     switches: Switches | None = None  # what flags turned, None for nothing
+    hedge: Hedging | None = None  # None: one backend at a time
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -320,6 +333,7 @@ class Attempt(msgspec.Struct):
     request_id: str = ""
     span: str = ""
     usage: Usage | None = None  # None where nothing was used, as far as anyone knows
+    hedge: bool = False  # begun beside another one
 
 
 class Record(msgspec.Struct):
@@ -373,11 +387,23 @@ class Record(msgspec.Struct):
     observed: Verdict | None = None
     weighed: Weighed | None = None
     explained: tuple[str, ...] = ()
+    thread: str = ""  # one conversation of the session, where that matters
 
     @property
     def backend(self) -> str:
-        """Name of the backend of the last attempt, "" when none was made."""
-        return self.attempts[-1].backend.name if self.attempts else ""
+        """Name of the backend that served, or was tried last, "" when none was."""
+        served = self.served
+        return served.backend.name if served else ""
+
+    @property
+    def served(self) -> Attempt | None:
+        """The attempt that served, or was tried last; a hedge that lost came later and did neither."""
+        if not self.attempts:
+            return None
+        last = self.attempts[-1]
+        if last.kind is Kind.HEDGE_LOST and len(self.attempts) > 1:
+            return self.attempts[-2]
+        return last
 
 
 class Sink(Protocol):

@@ -4,28 +4,27 @@ Per backend: bytes of a request body per input token, and the 95th percentile of
 so that a new habit counts within a few hundred answers. Kept per process; a restart begins with the defaults.
 """
 
-from math import log2
+from twospeed.policy.percentile import Percentile
 
 BYTES_PER_TOKEN = 4.0  # of a request body; code and JSON measure 3 to 5
 OUTPUT_TOKENS = 1_024  # reserved for an answer while a backend has told too little
 ENOUGH = 20  # answers after which its own figures count
 _STEPS = 4  # buckets per doubling: a percentile is right within 19%
-_BUCKETS = _STEPS * 20  # up to a million tokens
-_FORGET = 512  # answers after which the counts are halved
+_FINE_STEPS = 8  # for times: right within 9%
+_TICKS = 10_000.0  # per second: what is below 0.1 ms is told apart by nobody
 _WEIGHT = 0.05  # of the newest ratio
 
 
 class Sizes:
     """What one backend's answers were like."""
 
-    __slots__ = ("_counts", "_total", "bytes_per_token", "output_p95", "seen")
+    __slots__ = ("_outputs", "bytes_per_token", "output_p95", "seen")
 
     def __init__(self) -> None:
         self.bytes_per_token = BYTES_PER_TOKEN
         self.output_p95 = OUTPUT_TOKENS
         self.seen = 0
-        self._counts = [0] * _BUCKETS
-        self._total = 0
+        self._outputs = Percentile(_STEPS)
 
     def observe(self, body_bytes: int, input_tokens: int, output_tokens: int) -> None:
         """Learn from one whole answer whose provider said what it used."""
@@ -33,22 +32,27 @@ class Sizes:
         if input_tokens > 0:
             ratio = min(20.0, max(1.0, body_bytes / input_tokens))
             self.bytes_per_token += _WEIGHT * (ratio - self.bytes_per_token)
-        self._counts[min(_BUCKETS - 1, int(_STEPS * log2(max(1, output_tokens))))] += 1
-        self._total += 1
-        if self._total >= _FORGET:
-            self._counts = [count // 2 for count in self._counts]
-            self._total = sum(self._counts)
+        self._outputs.add(output_tokens)
         if self.seen % ENOUGH == 0:
-            self.output_p95 = self._percentile()
+            self.output_p95 = int(self._outputs.p95() or OUTPUT_TOKENS) + 1
 
-    def _percentile(self) -> int:
-        """Upper edge of the bucket that holds the 95th percentile."""
-        above = self._total * 0.05
-        for bucket in range(_BUCKETS - 1, -1, -1):
-            above -= self._counts[bucket]
-            if above < 0:
-                return int(2 ** ((bucket + 1) / _STEPS)) + 1
-        return OUTPUT_TOKENS
+
+class Waits:
+    """How long one backend's first tokens took."""
+
+    __slots__ = ("_seconds", "p95", "seen")
+
+    def __init__(self) -> None:
+        self.p95: float | None = None
+        self.seen = 0
+        self._seconds = Percentile(_FINE_STEPS)
+
+    def observe(self, seconds: float) -> None:
+        """Learn from one attempt: how long it took, or had taken when it was given up."""
+        self.seen += 1
+        self._seconds.add(seconds * _TICKS)
+        if self.seen % ENOUGH == 0:
+            self.p95 = (self._seconds.p95() or 0.0) / _TICKS
 
 
 class Estimates:
@@ -56,6 +60,7 @@ class Estimates:
 
     def __init__(self) -> None:
         self._sizes: dict[str, Sizes] = {}
+        self._waits: dict[str, Waits] = {}
 
     def expected(self, backend: str, body_bytes: int, max_tokens: int | None) -> tuple[int, int]:
         """Return the input and output tokens to reserve.
@@ -66,6 +71,18 @@ class Estimates:
         sizes = self._sizes.get(backend)
         ratio, output = (sizes.bytes_per_token, sizes.output_p95) if sizes else (BYTES_PER_TOKEN, OUTPUT_TOKENS)
         return int(body_bytes / ratio), output if max_tokens is None else min(max_tokens, output)
+
+    def first_token_p95(self, backend: str) -> float | None:
+        """Return the 95th percentile of recent times to first token in seconds, None before ENOUGH of them."""
+        waits = self._waits.get(backend)
+        return waits.p95 if waits else None
+
+    def waited(self, backend: str, seconds: float) -> None:
+        """Learn how long a first token took; asked only of tiers that hedge."""
+        waits = self._waits.get(backend)
+        if waits is None:
+            waits = self._waits[backend] = Waits()
+        waits.observe(seconds)
 
     def observe(self, backend: str, body_bytes: int, input_tokens: int, output_tokens: int) -> None:
         """Learn from one whole answer."""

@@ -27,6 +27,7 @@ class Admit(msgspec.Struct, frozen=True, gc=False):
 
     attempt: int
     candidate: Candidate
+    hedge: bool = False  # beside one that is still silent
 
 
 class Open(msgspec.Struct, frozen=True, gc=False):

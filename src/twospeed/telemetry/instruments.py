@@ -191,6 +191,13 @@ TIER_DOWN = Instrument(
     ("tier", "answer"),
     "Requests that no backend of their tier could serve, and what they got: refuse (an error), other_tier or empty.",
 )
+HEDGES = Instrument(
+    "twospeed.hedges",
+    "counter",
+    "{attempt}",
+    ("tier", "outcome"),
+    "Attempts begun beside a silent one: won (it served) or lost.",
+)
 BREAKER_STATE = Instrument(
     "twospeed.breaker.state",
     "gauge",
@@ -299,6 +306,7 @@ INSTRUMENTS = (
     LIMIT_LEFT,
     LIMIT_REFUSED,
     TIER_DOWN,
+    HEDGES,
     BREAKER_STATE,
     IN_FLIGHT,
     TIER_IN_FLIGHT,

@@ -124,6 +124,7 @@ def _attempt(record: Record, attempt: Attempt) -> dict[str, Any]:
         "ended": since_start(attempt.ended_at),
         "reused": attempt.reused,
         "request_id": attempt.request_id,
+        "hedge": attempt.hedge,
     }
 
 

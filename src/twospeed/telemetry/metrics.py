@@ -21,6 +21,7 @@ from twospeed.telemetry.instruments import (
     DECISIONS,
     FAULTS,
     FIRST_TOKEN,
+    HEDGES,
     LIMIT_REFUSED,
     NONE,
     OBSERVED,
@@ -45,7 +46,7 @@ RULES = 24  # rules that choose a tier, told apart; there are about half as many
 _NAMES = 7  # codes, outcomes and kinds of fault that each tally brings room for; who needs fewer leaves it to others
 _SPARED = COUNTED * 2 // 5  # of the room for further tallies, what names may not take
 _TALLY = REQUEST_DURATION.series + FIRST_TOKEN.series + OUTPUT_RATE.series + len(TOKEN_TYPES) + 3 + _NAMES  # 3 "other"
-_MARKED = {"down": TIER_DOWN}  # the first word of a note -> what it counts; the rest are its labels
+_MARKED = {"down": TIER_DOWN, "hedge": HEDGES}  # the first word of a note -> what it counts; the rest are its labels
 _NOWHERE = Backend(NONE, OTHER, NONE, "")
 
 
@@ -84,7 +85,8 @@ class Metrics:
     def __call__(self, record: Record) -> None:
         """Count a finished record."""
         attempts, tier = record.attempts, record.tier
-        last = attempts[-1].backend if attempts else _NOWHERE
+        served = record.served
+        last = served.backend if served else _NOWHERE
         tally = self._tallies.get((tier, last.name)) or self._open(tier, last)
         trace = record.trace
         tally.add(record, trace is not None and (trace.sampled or exported(record)))

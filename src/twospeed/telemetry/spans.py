@@ -19,7 +19,7 @@ from twospeed.types import Attempt, Record, Trace, Weighed
 
 LONGEST_DETAIL = 200  # characters of a fault's detail
 # A client that leaves, reads no more or has typed on is no error of whom it leaves.
-_LEFT = frozenset({Kind.CLIENT_GONE, Kind.CLIENT_STALLED, Kind.SUPERSEDED})
+_LEFT = frozenset({Kind.CLIENT_GONE, Kind.CLIENT_STALLED, Kind.SUPERSEDED, Kind.HEDGE_LOST})
 _API_TYPES = {"openai_chat": "chat_completions", "openai_responses": "responses"}
 _ERROR = StatusCode.ERROR
 _UNSET = Status(StatusCode.UNSET)
@@ -71,9 +71,11 @@ class Spans:
     ) -> ReadableSpan:
         attributes = self._operation(record, attempt)
         attributes["twospeed.attempt"] = number
+        if attempt.hedge:
+            attributes["twospeed.hedge"] = True
         if number > 1:
             attributes |= _fallback(record.attempts[number - 2], attempt)
-        if number == len(record.attempts) and record.committed_at is not None:
+        if attempt is record.served and record.committed_at is not None:
             attributes |= _answer(record)
         status = _UNSET
         if attempt.kind is not None and attempt.kind not in _LEFT:
@@ -189,7 +191,7 @@ def _decision(record: Record) -> Attributes:
     if record.attempts:
         attributes |= {
             "twospeed.backend": record.backend,
-            "twospeed.region": record.attempts[-1].backend.region,
+            "twospeed.region": record.served.backend.region if record.served else "",
             "twospeed.attempts": len(record.attempts),
         }
     if record.notes:
@@ -210,7 +212,7 @@ def _weighed(weighed: Weighed) -> Attributes:
 
 def _fallback(before: Attempt, attempt: Attempt) -> Attributes:
     """Say what an attempt follows; one at the same backend is no fallback but tries it again."""
-    reason = before.kind.value if before.kind else "hedge"
+    reason = "hedge" if attempt.hedge or before.kind is None else before.kind.value
     if before.backend == attempt.backend:
         return {"twospeed.again.reason": reason}
     return {"twospeed.fallback.from": before.backend.name, "twospeed.fallback.reason": reason}

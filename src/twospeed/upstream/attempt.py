@@ -13,6 +13,7 @@ from twospeed.policy.advice import remaining
 from twospeed.policy.breaker import Health
 from twospeed.policy.budget import Spending
 from twospeed.policy.estimate import Estimates
+from twospeed.policy.hedge import HedgedRace, Purse
 from twospeed.policy.limit import Ask, Limits, Permit, Refusal
 from twospeed.policy.race import (
     TICK,
@@ -33,8 +34,9 @@ from twospeed.policy.race import (
     Win,
 )
 from twospeed.policy.tracing import child
-from twospeed.types import Attempt, Candidate, Offer, Plan, Record
+from twospeed.types import Attempt, Candidate, Hedging, Offer, Plan, Record, Tier
 from twospeed.upstream.client import Job, Link, Try
+from twospeed.upstream.hedged import Hedged
 from twospeed.upstream.vigil import Vigil
 
 
@@ -62,6 +64,7 @@ class Attempts:
         self._health = health
         self._estimates = estimates
         self._spendings: dict[str, Spending] = {}
+        self._purses: dict[Tier, Purse] = {}
         self._clock = clock
         self._roll = roll
         self._vigil = Vigil(limits)
@@ -71,6 +74,8 @@ class Attempts:
 
         The caller closes it. Every attempt leaves its row in the record. Raises: Fault, the one to tell the client.
         """
+        if plan.hedge is not None and (plan.switches is None or plan.switches.hedge is not False):
+            return await self._run_hedged(plan, plan.hedge, job, record)
         course = _Course(self, plan, job, record)
         try:
             return await course.run()
@@ -78,6 +83,32 @@ class Attempts:
             if course.current is not None:
                 self.close(course.current, Kind.CLIENT_GONE if not isinstance(error, Fault) else error.kind)
             raise
+
+    async def _run_hedged(self, plan: Plan, hedging: Hedging, job: Job, record: Record) -> Try:
+        purse = self._purses.get(plan.tier)
+        if purse is None:
+            purse = self._purses[plan.tier] = Purse(hedging.extra)
+        purse.asked()
+
+        def delay(backend: str) -> float | None:
+            return self._estimates.first_token_p95(backend) if hedging.after is None else hedging.after
+
+        race = HedgedRace(plan, self._roll(), delay)
+        hedged = Hedged(race, lambda: _Leg(self, plan, job, record), self._clock)
+        won: Try | None = None
+        try:
+            won = await hedged.run()
+            return won
+        finally:
+            if hedged.hedge is not None and hedged.hedge.current is not None:
+                outcome = "won" if hedged.hedge.current is won else "lost"
+                record.notes.append(f"hedge:{plan.tier}:{outcome}")
+
+    def may_hedge(self, plan: Plan, backend: str) -> bool:
+        """Say whether a second backend may be asked: it has room to spare, and a hedge has been earned."""
+        assert plan.hedge is not None
+        levels = self._limits.levels(self._links[backend].pool)
+        return all(level.used < plan.hedge.busy * level.limit for level in levels) and self._purses[plan.tier].spend()
 
     def close(self, attempt: Try, kind: Kind | None, detail: str = "") -> None:
         """End an attempt: `kind` None when its whole answer was delivered."""
@@ -100,6 +131,8 @@ class Attempts:
 
 class _Course:
     """One race being run."""
+
+    hedge = False
 
     def __init__(self, attempts: Attempts, plan: Plan, job: Job, record: Record) -> None:
         self._attempts = attempts
@@ -127,6 +160,10 @@ class _Course:
             now = clock()
             # A loop's timers are coarser than its clock: the Tick that was waited for is never early.
             commands = race.on(event, now if event is not TICK else max(now, race.deadline))
+
+    @property
+    def _deadline(self) -> float:
+        return self._race.deadline
 
     def _cancel(self, command: Command) -> None:
         if isinstance(command, Cancel) and self.current is not None:
@@ -198,12 +235,13 @@ class _Course:
         assert self._candidate is not None
         number, backend = command.attempt, self._candidate.backend
         record = self._record
-        row = Attempt(backend, started_at=self._clock(), span=child(record.trace, len(record.attempts) + 1))
+        span = child(record.trace, len(record.attempts) + 1)
+        row = Attempt(backend, started_at=self._clock(), span=span, hedge=self.hedge)
         record.attempts.append(row)
         attempt = Try(self._job, self._candidate, self._attempts._links[backend.name], row, self._permit)
         self.current, self._permit = attempt, None
         try:
-            await attempt.connect(self._race.deadline, self._clock)
+            await attempt.connect(self._deadline, self._clock)
         except TimeoutError:
             return TICK
         except Fault as fault:
@@ -219,7 +257,7 @@ class _Course:
                 return self._failed(number, attempt, self._withdrawn(offer))
             offer.waiting.add(self._leave)
         try:
-            await attempt.begin(self._race.deadline, self._clock)
+            await attempt.begin(self._deadline, self._clock)
         except TimeoutError:
             return TICK
         except Fault as fault:
@@ -252,6 +290,43 @@ class _Course:
             self._learn(attempt)
         self._attempts.close(attempt, fault.kind, fault.detail)
         return Failed(number, fault, attempt.sent)
+
+
+class _Leg(_Course):
+    """One attempt of a hedged race, which keeps the deadlines and ends what is late."""
+
+    @property
+    def _deadline(self) -> float:
+        return self._plan.deadline
+
+    async def obey(self, command: Command) -> Event:
+        """Do what a command says; see `hedged.Leg`."""
+        if isinstance(command, Admit) and command.hedge:
+            self.hedge = True
+            if not self._attempts.may_hedge(self._plan, command.candidate.backend.name):
+                return Refused(command.attempt, Fault(Kind.OVERLOADED, "no hedge now", retry_after=1.0))
+        event = await _OBEY[type(command)](self, command)
+        if isinstance(event, Committed):
+            self._waited()
+        return event
+
+    def drop(self, kind: Kind) -> None:
+        """Close it, or give back what it was admitted with."""
+        attempts = self._attempts
+        if self.current is not None:
+            attempts.close(self.current, kind)
+            if kind is Kind.HEDGE_LOST:  # it would have taken longer: forgetting that would make the delay ever shorter
+                self._waited()
+        elif self._permit is not None:
+            attempts._vigil.end(self._permit)
+            attempts._limits.refund(self._permit)
+            if self._candidate is not None and self._candidate.probe:
+                attempts._health.released(self._candidate.backend.name)
+
+    def _waited(self) -> None:
+        assert self.current is not None
+        row = self.current.row
+        self._attempts._estimates.waited(row.backend.name, self._clock() - row.started_at)
 
 
 _Obeyed = Callable[[_Course, Any], Awaitable[Event]]
