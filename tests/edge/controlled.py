@@ -29,6 +29,15 @@ ROLLOUT = Rollout.model_validate(
 )
 
 
+async def unheard(held) -> None:
+    """Nobody serves by the rollouts of these tests."""
+
+
+def idle() -> Rollouts:
+    """A controller that is never started, with a ledger that is never written."""
+    return Rollouts(FileShelf(), Scribe(Path("/nowhere/ledger.db")), unheard, time.time)
+
+
 class Desk:
     """A desk that has nothing but rollouts."""
 
@@ -72,11 +81,8 @@ class Controlled:
 async def controlled(folder: Path, *rollouts: Rollout) -> AsyncIterator[Controlled]:
     """Run it until the block ends."""
 
-    async def publish(held):
-        return
-
     ledger = Scribe(folder / "ledger.db")
-    control = Rollouts(FileShelf(), ledger, publish, time.time)
+    control = Rollouts(FileShelf(), ledger, unheard, time.time)
     control.configure(rollouts or (ROLLOUT,))
     running = asyncio.create_task(control.run())
     keys = {"ann": hashlib.sha256(KEY.encode()).digest()}

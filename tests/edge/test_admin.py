@@ -5,14 +5,18 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from tests.edge.controlled import idle
 from tests.openmetrics import parse
 
 from twospeed.edge.admin import BODY_LIMIT, Admin
+from twospeed.edge.delivery import Delivery
 from twospeed.edge.sockets import listening
+from twospeed.stores.ledger import Scribe
 from twospeed.telemetry.exposition import OPEN_METRICS, render
 from twospeed.telemetry.instruments import WORKERS
 from twospeed.telemetry.snapshot import Point
@@ -27,6 +31,7 @@ class Written:
 
     def __init__(self) -> None:
         self.reloads = 0
+        self.delivery = Delivery(idle(), Scribe(Path("/nowhere/ledger.db")))
         self.wrong = ""
 
     async def metrics(self, accept: str) -> tuple[str, bytes]:

@@ -1,14 +1,17 @@
 """Several workers as one: what is added up, what is taken once, who is silent."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.edge.controlled import idle
 from tests.openmetrics import parse
 from tests.serving import TWO_FAST
 
 from twospeed.config import read
 from twospeed.edge.fleet import Fleet, together
+from twospeed.stores.ledger import Scribe
 from twospeed.telemetry.instruments import REQUESTS, WORKERS
 from twospeed.telemetry.snapshot import Point, Snapshot
 
@@ -52,6 +55,7 @@ def fleet(*berths: Told) -> Fleet:
     counts = {"ok": 2, "refused": 1}
     loaded = read(f"admin: {{key: 'sha256:{'ab' * 32}'}}\n{TWO_FAST}".encode(), "c.yaml", {})
     supervisor = SimpleNamespace(berths=berths, loaded=loaded, draining=False, reloads=SimpleNamespace(counts=counts))
+    supervisor.rollouts, supervisor.ledger = idle(), Scribe(Path("/nowhere/ledger.db"))
 
     async def reload() -> str:
         return "wrong"

@@ -128,9 +128,54 @@ def _rollout(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     replay.add_argument(
         "--share", metavar="P", type=share, help="of sessions that met the candidate; default: the steps"
     )
+    _live(actions)
     for action in (plan, replay):
         action.add_argument("--config", metavar="F", required=True, help="the config file")
         action.add_argument("--rollout", metavar="ID", help="which one; not needed where there is only one")
+
+
+def _live(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """What talks to a running server."""
+    for action, text in {
+        "start": "begin a rollout: gates, then shadow, then the first step",
+        "pause": "keep the share as it is until resumed",
+        "resume": "go on with what was paused or inconclusive",
+        "promote": "let the candidate serve everybody, whatever the judge says; give a reason",
+        "abort": "take the candidate back at once",
+        "retry": "make a draft of the next attempt after a rollback",
+    }.items():
+        added = command(actions, action, "delivery", "act", text)
+        added.set_defaults(action=action)
+        added.add_argument("id", metavar="ID", nargs="?", help="of the rollout; not needed where there is only one")
+        added.add_argument("--reason", metavar="TEXT", help="stands in the audit ledger")
+        added.add_argument("--if-version", metavar="N", default="", help="only if the rollout is still at this version")
+        _watched(added)
+    status = command(
+        actions, "status", "delivery", "status", "say how rollouts stand; of one, its outcome is the exit code"
+    )
+    status.add_argument("id", metavar="ID", nargs="?", help="of one rollout")
+    _watched(status)
+    for action, text in {"history": "print what the audit ledger has", "report": "write a review in Markdown"}.items():
+        added = command(actions, action, "delivery", action, text)
+        added.add_argument("id", metavar="ID", nargs="?", help="of the rollout; not needed where there is only one")
+        if action == "report":
+            added.add_argument("--output", metavar="FILE", help="instead of standard output")
+        server(added)
+
+
+def _watched(added: argparse.ArgumentParser) -> None:
+    added.add_argument("--watch", action="store_true", help="print every move until its end, which is the exit code")
+    added.add_argument("--timeout", metavar="D", type=seconds, help="of the watch; then exit code 5")
+    server(added)
+
+
+def server(added: argparse.ArgumentParser) -> None:
+    """Add the options of commands that talk to a running server."""
+    added.add_argument(
+        "--url", metavar="U", default="http://127.0.0.1:8081", help="its admin listener; default: http://127.0.0.1:8081"
+    )
+    added.add_argument("--key", metavar="env:NAME", help="the admin key, or file:PATH; default: env:TWOSPEED_ADMIN_KEY")
+    added.add_argument("--json", action="store_true", help="for machines")
 
 
 def _rate(text: str) -> float:

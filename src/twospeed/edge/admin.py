@@ -67,7 +67,7 @@ class Admin:
         self._desk = desk
         self._keys = keys
         self._loopback = False
-        self._events = Events(desk.delivery.ledger) if getattr(desk, "delivery", None) else None
+        self._events = Events(desk.delivery.ledger)
         self._runner: web.AppRunner | None = None
         self._server: asyncio.Server | None = None
 
@@ -79,8 +79,7 @@ class Admin:
         app.router.add_get("/admin/status", self._status)
         app.router.add_get("/admin/config", self._config)
         app.router.add_post("/admin/reload", self._reload)
-        if self._events is not None:
-            Routes(self._desk.delivery, self._events).join(app.router)
+        Routes(self._desk.delivery, self._events).join(app.router)
         app.on_response_prepare.append(_safe)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=GOODBYE)
         await runner.setup()
@@ -93,8 +92,7 @@ class Admin:
         """Stop listening and end what is under way."""
         if self._server is not None:
             self._server.close()
-        if self._events is not None:
-            await self._events.close()
+        await self._events.close()
         if self._runner is not None:
             await self._runner.cleanup()
 

@@ -37,6 +37,14 @@ class Delivery:
             "drill": await self.drill(),
         }
 
+    async def summary(self) -> dict[str, Any]:
+        """Say in short how rollouts, ledger and drills are, for a status of everything."""
+        return {
+            "rollouts": {name: held.state.phase.value for name, held in self.rollouts.held.items()},
+            "ledger": {"path": str(self.ledger.path), "ok": not self.ledger.trouble, "dropped": self.ledger.dropped},
+            "drill": await self.drill(),
+        }
+
     async def one(self, name: str) -> tuple[dict[str, Any], int]:
         """Say how one stands, and at which version. Raises: Denied, unknown."""
         held = self.rollouts.held.get(name)

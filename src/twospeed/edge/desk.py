@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from twospeed.edge.delivery import Delivery
 from twospeed.edge.status import shown, status
 from twospeed.seats import Seats
 from twospeed.telemetry.exposition import render
@@ -36,6 +37,7 @@ class OneProcess:
     def __init__(self, server: "Server") -> None:
         self._server = server
         self._began = time.monotonic()
+        self.delivery = Delivery(server.rollouts, server.ledger)
         server.reporting.metrics.watch(self._readings)
 
     async def metrics(self, accept: str) -> tuple[str, bytes]:
@@ -52,6 +54,7 @@ class OneProcess:
             **status(runtime.loaded, runtime.memory),
             "requests": {"in_flight": server.http.in_flight, "connections": server.http.connections},
             "reloads": server.reloads.counts,
+            **await self.delivery.summary(),
             "telemetry": server.reporting.signals(),
         }
 

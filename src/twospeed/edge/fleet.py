@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from twospeed import __version__
 from twospeed.edge.berth import Berth
+from twospeed.edge.delivery import Delivery
 from twospeed.edge.status import shown
 from twospeed.telemetry.exposition import render
 from twospeed.telemetry.instruments import CPU, MEMORY, RELOADS, RESTARTS
@@ -30,6 +31,7 @@ class Fleet:
     def __init__(self, supervisor: "Supervisor") -> None:
         self._supervisor = supervisor
         self._began = time.monotonic()
+        self.delivery = Delivery(supervisor.rollouts, supervisor.ledger)
         self._process = process()
 
     async def metrics(self, accept: str) -> tuple[str, bytes]:
@@ -52,6 +54,7 @@ class Fleet:
             "now": round(time.time(), 3),
             **together(heard),
             "reloads": supervisor.reloads.counts,
+            **await self.delivery.summary(),
             "workers": [_line(berth, answer) for berth, answer in zip(berths, answers, strict=True)],
         }
 
