@@ -11,12 +11,13 @@ import msgspec
 
 from twospeed.policy.held import JUDGE, Held, Move, Shelf, Sighting, begun, changed, moved, opened
 from twospeed.policy.judge.bench import Bench, Decision, Shadows
-from twospeed.policy.rollout import STEP_PHASES, Phase, Rollout, Signal
+from twospeed.policy.rollout import DRILL, STEP_PHASES, Phase, Rollout, Signal
 
 KEEP_EVERY = 2.0  # seconds between two writes of the judge's memory
 SAY_EVERY = 0.5  # seconds between two writes of what it says
 AT_ONCE = 500  # sightings judged in one go
 STOPPED = 5.0  # seconds after which a host that has not said what it serves is taken for gone
+LONGEST_DRILL = 60.0  # seconds after which a drill that nobody ended is ended
 FIRST_ABORT = "removed from the config file"
 log = logging.getLogger("twospeed.rollouts")
 _sighting = msgspec.msgpack.Decoder(Sighting)
@@ -44,10 +45,11 @@ class Leading:
     async def turn(self, known: Mapping[str, Held]) -> None:
         """Do once what a leader does. Raises: Deposed, Away."""
         token = await self._shelf.lead()
-        if token != self.token:
+        before, self.token = self.token, token
+        # The token after one's own is given to who let the lease end and took it again: nobody led meanwhile.
+        if token not in (before, before + 1) or not before:
             self._benches.clear()
             self._waiting.clear()
-            self.token = token
             if token:
                 await self._take_over(known)
         if not token:
@@ -81,6 +83,7 @@ class Leading:
             moved(held, Signal.ABORT, "config", FIRST_ABORT, now, token=self.token)
             for name, held in known.items()
             if name not in self.configured and begun(held) and held.state.phase is not Phase.ROLLING_BACK
+            if name != DRILL or now - held.at > LONGEST_DRILL
         ]
         done = [await self._put(move) for move in moves if move is not None]
         return any(done)

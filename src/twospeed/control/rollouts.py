@@ -19,10 +19,25 @@ import msgspec
 from twospeed.control.feed import Feed
 from twospeed.control.leading import Leading
 from twospeed.policy.audit import Audit, Entry
-from twospeed.policy.held import Away, Denied, Deposed, Held, Missed, Move, Progress, Shelf, begun, moved, settled
+from twospeed.policy.held import (
+    Away,
+    Denied,
+    Deposed,
+    Held,
+    Missed,
+    Move,
+    Progress,
+    Shelf,
+    begun,
+    changed,
+    moved,
+    opened,
+    settled,
+)
 from twospeed.policy.judge.bench import Shadows
-from twospeed.policy.rollout import Phase, Rollout, Signal
+from twospeed.policy.rollout import Phase, Rollout, Scope, Signal
 
+AT_ONCE, ROOM = 1_000, 20_000  # sightings sent in one go, and kept while the shelf does not answer
 SAY_EVERY = 2.0  # seconds between two signs that this host still serves by what it said
 TICK = 0.25  # seconds between two looks when nothing wakes
 TRIES = 5  # of a signal that others keep overtaking
@@ -40,7 +55,7 @@ log = logging.getLogger("twospeed.rollouts")
 Publish = Callable[[Mapping[str, Held]], Awaitable[None]]
 
 
-def _no_drill(rollout: Rollout) -> str:
+async def _no_drill(rollout: Rollout) -> str:
     return "no rollback drill is known" if any(gate.drill_age for gate in rollout.gates) else ""
 
 
@@ -66,7 +81,7 @@ class Rollouts:
         wall: Callable[[], float],
         shadows: Shadows | None = None,
     ) -> None:
-        self.preflight: Callable[[Rollout], str] = _no_drill
+        self.preflight: Callable[[Rollout], Awaitable[str]] = _no_drill
         self._shelf = shelf
         self._audit = audit
         self._publish = publish
@@ -92,7 +107,7 @@ class Rollouts:
     @property
     def leading(self) -> bool:
         """Say whether this host decides."""
-        return self._leading.token > 0
+        return self._leading.token > 0 and not self._away
 
     @property
     def away(self) -> str:
@@ -118,6 +133,7 @@ class Rollouts:
     def report(self, sightings: Sequence[bytes]) -> None:
         """Take what a serving process saw; sent with the next look."""
         self._sightings.extend(sightings)
+        del self._sightings[:-ROOM]  # of what cannot be sent the oldest is given up
 
     async def act(self, name: str, signal: Signal, actor: str, reason: str, expect: int | None = None) -> Held:
         """Give a signal.
@@ -148,6 +164,39 @@ class Rollouts:
             await self._shelf.start(self._news.set)
             await self._turn()
 
+    async def drill(self, rollout: Rollout, actor: str, reason: str) -> Held:
+        """Begin a rollback drill with a rollout of the id DRILL: its first step at once, gates or not. It is ended as any
+        other, and by itself after a minute.
+
+        Raises: Denied, where one is under way or another rollout of the same name is.
+        """
+        try:
+            await self._follow()
+            taken = [held.state.id for held in self.held.values() if begun(held) and _meets(held, rollout)]
+            if taken:
+                raise Denied("impossible", f"'{taken[0]}' is under way: end it first, or drill with another name")
+            held = self._all.get(rollout.id)
+            if held is not None and held.state.phase is Phase.ROLLED_BACK:
+                held = await self._drilled(moved(held, Signal.RETRY, actor, reason, self._wall()), held)
+            held = await self._drilled(
+                changed(held, rollout, self._wall()) if held else opened(rollout, self._wall()), held
+            )
+            for signal in (Signal.START, Signal.READY):
+                held = await self._drilled(moved(held, signal, actor, reason, self._wall()), held)
+            await self._follow()
+        except Away as away:
+            raise Denied("away", f"the store of the rollouts does not answer: {away}") from None
+        self._news.set()
+        return held
+
+    async def _drilled(self, move: Move | None, held: Held | None) -> Held:
+        """Keep one move of a drill; what changes nothing is passed over. Raises: Denied."""
+        if move is not None and not await self._shelf.put(move):
+            raise Denied("conflict", "somebody else has begun a drill just now")
+        kept = held if move is None else move.held
+        assert kept is not None
+        return kept
+
     async def run(self) -> None:
         """Follow and lead until cancelled."""
         while not self._configured:
@@ -170,7 +219,6 @@ class Rollouts:
             if self._wall() - self._said_at > SAY_EVERY:
                 await self._say()
         except Away as away:
-            self._leading.token = 0
             if not self._away:
                 log.warning("rollouts stay as they are: the store does not answer (%s)", away)
             self._away = str(away)
@@ -192,9 +240,10 @@ class Rollouts:
             self._news.clear()
 
     async def _send(self) -> None:
-        if self._sightings:
-            sightings, self._sightings = self._sightings, []
-            await self._shelf.report(sightings)
+        while self._sightings:
+            some = self._sightings[:AT_ONCE]
+            await self._shelf.report(some)
+            del self._sightings[: len(some)]
 
     async def _follow(self) -> None:
         """Take over what has moved, wherever it was moved."""
@@ -272,7 +321,7 @@ class Rollouts:
 
     async def _gated(self, held: Held, actor: str) -> Held:
         """Try the gates that need no traffic. Raises: Denied."""
-        why = self.preflight(settled(held))
+        why = await self.preflight(settled(held))
         signal = Signal.REFUSED if why else Signal.READY
         move = moved(held, signal, actor, why or "the gates are open", self._wall())
         if move is not None and await self._shelf.put(move):
@@ -281,6 +330,13 @@ class Rollouts:
             await self._follow()
             raise Denied("refused", why)
         return held
+
+
+def _meets(held: Held, rollout: Rollout) -> bool:
+    """Say whether a rollout under way keeps a drill from beginning: another drill, or, where everybody takes part, one of
+    the same name."""
+    everybody = rollout.scope == Scope()
+    return held.state.id == rollout.id or (everybody and settled(held).target.alias == rollout.target.alias)
 
 
 def entry(move: Move) -> Entry:

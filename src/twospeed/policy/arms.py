@@ -17,7 +17,7 @@ from twospeed.policy.held import Held, settled
 from twospeed.policy.language import HEADER as LANGUAGE_HEADER
 from twospeed.policy.language import language
 from twospeed.policy.plan import Route
-from twospeed.policy.rollout import STEP_PHASES, Phase, Rollout, Scope, share_bucket
+from twospeed.policy.rollout import DRILL, STEP_PHASES, Phase, Rollout, Scope, share_bucket
 from twospeed.policy.scope import repo, speaks, within
 from twospeed.types import Backend, Offer, Verdict
 
@@ -132,7 +132,7 @@ class Arms:
         offers: Offers,
         affinity: Affinity,
     ) -> None:
-        named = {rollout.id for rollout in rollouts}
+        named = {DRILL, *(rollout.id for rollout in rollouts)}
         live = {name: one for name, one in held.items() if name in named and one.live}
         self._offers = offers
         self._affinity = affinity
@@ -140,10 +140,13 @@ class Arms:
         splits = [split for name, one in live.items() if (split := _split(one, catalogue, known[name]))]
         # Of two rollouts of one name the one that has moved last rules, the file's later one where that is the same.
         splits.sort(key=lambda split: live[split.rollout].at)
-        self._by_name = {settled(live[split.rollout]).target.alias: split for split in splits}
+        named_by = {settled(live[split.rollout]).target.alias: split for split in splits if split.rollout != DRILL}
+        self._by_name = named_by
+        # A drill stands beside the others: requests that are not of it never notice.
+        self._drills = {settled(live[DRILL]).target.alias: split for split in splits if split.rollout == DRILL}
 
     def __bool__(self) -> bool:
-        return bool(self._by_name)
+        return bool(self._by_name or self._drills)
 
     def assign(self, route: Route | None, verdict: Verdict, asked: Asked, reach: Reach) -> Assigned | None:
         """Say where a request goes, None when no rollout has a say.
@@ -152,7 +155,8 @@ class Arms:
             route: What the name that was asked for leads to.
             reach: Returns the backends of a route that the caller may use and that can serve the request.
         """
-        split = self._of(route, verdict)
+        split = self._drilled(route, verdict, asked) if self._drills else None
+        split = split or _of(self._by_name, route, verdict)
         if split is None:
             return None
         backends = reach(split.route)
@@ -174,14 +178,9 @@ class Arms:
         if split.apart and session and self._affinity.get(_key(split, session)) != backend:
             self._affinity.put(_key(split, session), backend)
 
-    def _of(self, route: Route | None, verdict: Verdict) -> Split | None:
-        by_name = self._by_name
-        pinned = verdict.reasons[:1] == ("pinned:header",)
-        if route is not None and not pinned:
-            for name in route.through:
-                if name in by_name:
-                    return by_name[name]
-        return by_name.get(verdict.tier) if pinned or (route is not None and not route.backends) else None
+    def _drilled(self, route: Route | None, verdict: Verdict, asked: Asked) -> Split | None:
+        split = _of(self._drills, route, verdict)
+        return split if split and within(split.scope, asked.caller, repo(asked.headers)) else None
 
     def _kept(self, split: Split, asked: Asked) -> str:
         """Return who keeps the conversation that a request goes on with, "" for nobody or both."""
@@ -204,6 +203,15 @@ class Arms:
         counted = split.counted and bool(asked.session) and not asked.wishes
         arm = ("candidate" if meets else "stable") if counted else ""
         return Assigned(candidate if meets else stable, arm, split, split.offer if meets else None, tongue, named)
+
+
+def _of(splits: Mapping[str, Split], route: Route | None, verdict: Verdict) -> Split | None:
+    pinned = verdict.reasons[:1] == ("pinned:header",)
+    if route is not None and not pinned:
+        for name in route.through:
+            if name in splits:
+                return splits[name]
+    return splits.get(verdict.tier) if pinned or (route is not None and not route.backends) else None
 
 
 def _split(held: Held, catalogue: Catalogue, offer: Offer) -> Split | None:

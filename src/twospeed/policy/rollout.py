@@ -31,6 +31,9 @@ LATER_ON_FAIL = {
 }
 
 
+DRILL = "drill"  # id of the rollout that rollback drills are held with; no file has it
+
+
 class Target(Settings):
     """`rollouts.<item>.target`: which version takes the place of which."""
 
@@ -155,6 +158,8 @@ class Rollout(Settings):
 
     @model_validator(mode="after")
     def _rising(self) -> Self:
+        if self.id == DRILL:
+            raise ValueError(f"the id '{DRILL}' is kept for rollback drills")
         if any(later <= earlier for earlier, later in zip(self.steps, self.steps[1:], strict=False)):
             raise ValueError("each step must be larger than the one before")
         for name, listed in (("guard", self.guard), ("signal", self.signal)):

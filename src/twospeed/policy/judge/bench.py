@@ -16,6 +16,11 @@ from twospeed.policy.judge.judge import Judge, Outcome, Verdict
 from twospeed.policy.rollout import STEP_PHASES, Phase, Rollout, Signal
 from twospeed.units import written_share
 
+PATIENCE = (
+    20.0  # seconds at most between two looks at calls that are too few to be compared with each other by themselves
+)
+LONG = 80.0  # seconds: a bake that lasts so long has time for the stretches that the judge prefers
+
 
 class ShadowVerdict(Protocol):
     """What is known of the pairs: `outcome` is waiting, confirmed or refused."""
@@ -65,6 +70,7 @@ class Bench:
     def __init__(self, held: Held, shadows: Shadows | None = None, memory: dict[str, Any] | None = None) -> None:
         self.round = held.round
         self.lost = 0
+        self._closed_at = held.since
         self._held = held
         self._rollout = settled(held)
         state = held.state
@@ -96,7 +102,7 @@ class Bench:
         if self._shadow is not None:
             return self._shadowed(now)
         if self._judge is not None:
-            return self._judged(held, self._judge.verdict(now), now)
+            return self._judged(held, self._verdict(self._judge, now), now)
         if held.state.phase in STEP_PHASES:
             return self._alone(held, now)
         return None, Progress(held.state.phase.value, held.reason, now, lost=self.lost)
@@ -116,6 +122,18 @@ class Bench:
             self._judge = Judge.from_plain(self._rollout, memory["judge"])
         if self._shadow is not None and memory["shadow"] is not None:
             self._shadow.load(memory["shadow"])
+
+    def _verdict(self, judge: Judge, now: float) -> Verdict:
+        """Ask the judge. Nothing passes on what has not been looked at; a short bake waits for no long stretch of calls."""
+        waited = now - self._closed_at >= min(PATIENCE, self._rollout.bake.min / 4)
+        verdict = judge.verdict(now, close=waited and self._rollout.bake.min < LONG)
+        if verdict.outcome is Outcome.PASS and waited:
+            verdict = judge.verdict(now, close=True)
+        elif verdict.outcome is Outcome.PASS:
+            verdict = msgspec.structs.replace(verdict, outcome=Outcome.BAKING)
+        if waited:
+            self._closed_at = now
+        return verdict
 
     def _shadowed(self, now: float) -> tuple[Decision | None, Progress]:
         assert self._shadow is not None

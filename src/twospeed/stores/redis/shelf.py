@@ -25,9 +25,9 @@ from twospeed.stores import RedisStore
 from twospeed.stores.redis.dial import dialler
 from twospeed.stores.redis.link import DIAL, Link, Script, Trouble, Word
 
-LEASE_MS = 2_500
+LEASE_MS = 3_000
 START = 1.0  # seconds that starting waits for Redis at most
-TIMEOUT = 0.5  # seconds a call may take
+TIMEOUT = 1.5  # seconds a call may take: nobody who is served waits for it
 MOVES, AT_ONCE = 1_000, 200  # moves kept, and read in one go
 BATCHES, EACH = 1_000, 100  # batches of sightings kept, sightings in one
 TAKEN = 20  # batches read in one go
