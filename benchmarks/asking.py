@@ -43,9 +43,9 @@ class Heard(NamedTuple):
     framed: bool
 
 
-def asked(api: str, stream: bool, number: int, chance: random.Random) -> Asked:
-    """Write a request with some code in it and an order that no other request has."""
-    order = f"say q{number}x{chance.getrandbits(24):06x} {chance.choice((3, 8, 20, 60))}"
+def asked(api: str, stream: bool, number: int, chance: random.Random, words: int = 0) -> Asked:
+    """Write a request with some code in it and an order that no other request has; `words`: of the answer, 0: any."""
+    order = f"say q{number}x{chance.getrandbits(24):06x} {words or chance.choice((3, 8, 20, 60))}"
     prompt = f"Look at this:\n{CODE * chance.choice((1, 4, 16))}Then {order}"
     body: dict[str, Any] = {"model": "auto", "stream": stream, "max_tokens": 500}
     if api == "completions":
@@ -65,12 +65,16 @@ class Asker:
         self.port = port
         self._idle: deque[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = deque()
 
-    async def ask(self, one: Asked, patience: float = PATIENCE, abort: bool = True) -> Heard:
+    async def ask(self, one: Asked, patience: float = PATIENCE, abort: bool = True, orders: str = "") -> Heard:
         """Send a request and read the answer; when patience ends the client leaves, by RST or FIN.
+
+        Args:
+            orders: Header x-twospeed-simulate.
 
         Raises: TimeoutError, OSError and asyncio.IncompleteReadError before there is a head.
         """
-        head = b"POST %b HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+        head = b"POST %b HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n%bcontent-length: %d\r\n\r\n"
+        order = b"x-twospeed-simulate: %b\r\n" % orders.encode() if orders else b""
         while self._idle and self._idle[-1][0].at_eof():
             self._idle.pop()[1].close()
         pair = self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 20)
@@ -78,7 +82,7 @@ class Asker:
         whole = False
         try:
             async with asyncio.timeout(patience):
-                writer.write(head % (PATHS[one.api].encode(), len(one.body)) + one.body)
+                writer.write(head % (PATHS[one.api].encode(), order, len(one.body)) + one.body)
                 heard = await _read(reader)
                 whole = heard.framed and b"\r\nconnection: close" not in heard.head.lower()
                 return heard

@@ -3,7 +3,7 @@
     python benchmarks/counting_provider.py FILE
 
 Says its port on standard output. The request header `x-bench: IN,OUT,SECONDS` orders the usage to report and how long
-the answer takes. FILE gets one line per request when it arrives, `+ id instant model IN OUT`, and one when it is over,
+the answer takes; with `,quiet` behind it a stream says one word and then nothing for so long. FILE gets one line per request when it arrives, `+ id instant model IN OUT`, and one when it is over,
 `- id instant`; instants are those of the machine's monotonic clock.
 """
 
@@ -45,11 +45,16 @@ class CountingProvider:
         """Answer one request as ordered."""
         number, asked = next(self._numbers), json.loads(call.body)
         order = call.head.headers.get(b"x-bench", b"10,10,0").decode()
-        read, written, seconds = (float(part) for part in order.split(","))
+        *numbers, last = order.split(",")
+        quiet = last == "quiet"
+        read, written, seconds = map(float, numbers if quiet else (*numbers, last))
         usage = {"prompt_tokens": int(read), "completion_tokens": int(written), "total_tokens": int(read + written)}
         self._log.write(f"+ {number} {time.monotonic():.6f} {asked['model']} {int(read)} {int(written)}\n")
         try:
-            await (self._stream if asked.get("stream") else self._whole)(reply, usage, seconds)
+            if asked.get("stream"):
+                await self._stream(reply, usage, seconds, seconds if quiet else EVERY)
+            else:
+                await self._whole(reply, usage, seconds)
         finally:
             self._log.write(f"- {number} {time.monotonic():.6f}\n")
 
@@ -59,11 +64,11 @@ class CountingProvider:
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
         reply.send(200, JSON, json.dumps({"id": "c", "choices": [choice], "usage": usage}).encode())
 
-    async def _stream(self, reply: Reply, usage: dict[str, int], seconds: float) -> None:
+    async def _stream(self, reply: Reply, usage: dict[str, int], seconds: float, every: float) -> None:
         reply.start(200, SSE)
-        for _ in range(max(1, int(seconds / EVERY))):
+        for _ in range(max(1, int(seconds / every))):
             await reply.write(_event({"index": 0, "delta": {"content": "x "}, "finish_reason": None}))
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(every)
         last = _event({"index": 0, "delta": {}, "finish_reason": "stop"})
         reply.finish(last + b"data: %b\n\ndata: [DONE]\n\n" % json.dumps({"choices": [], "usage": usage}).encode())
 

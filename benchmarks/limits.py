@@ -13,9 +13,24 @@ import os
 import random
 import signal
 import time
+from collections import deque
 
 import staging
-from staging import Answer, Arrival, Server, Stage, at_once, busy_share, fullest, machine, statuses, table
+from staging import (
+    WINDOW,
+    Answer,
+    Arrival,
+    Figure,
+    Server,
+    Stage,
+    at_once,
+    busy_share,
+    fullest,
+    machine,
+    publish,
+    statuses,
+    table,
+)
 
 RPM, TPM, SLOTS = 1_200, 240_000, 20
 MOST_OUT, REAL_OUT = 1_000, 100  # max_tokens asked for, and what an answer really has
@@ -32,7 +47,10 @@ providers:
 models: {{requests: requests/requests, tokens: tokens/tokens, slots: slots/slots}}
 tiers: {{fast: {{models: [requests/requests]}}, deep: {{models: [tokens/tokens, slots/slots]}}}}
 """
-ROWS = [("case", "limit", "worst 60 s", "over", "used of what was allowed", "unused", "answers")]
+FIGURES: list[Figure] = []
+ROWS = [
+    ("case", "limit", "worst 60 s", "over", "used of what was allowed", "unused", "a provider would refuse", "answers")
+]
 
 
 def config(url: str, stores: str = "", *, rpm: int = RPM, tpm: int = TPM, slots: int = SLOTS) -> str:
@@ -60,20 +78,54 @@ async def saturate(stage: Stage, servers: list[Server], seconds: float) -> tuple
 def judge(name: str, arrivals: list[Arrival], began: float, seconds: float, answers: list[list[Answer]]) -> None:
     """Add the rows of one case. What was allowed: the limit per 60 s, and for slots every second of each."""
     of = {model: [one for one in arrivals if one.model == model] for model in ("requests", "tokens", "slots")}
-    for (model, limit, weight), heard in zip(
-        (("requests", RPM, lambda one: 1), ("tokens", TPM, lambda one: one.tokens)), answers, strict=False
+    for (model, limit, weight, over, unused), heard in zip(
+        (("requests", RPM, lambda one: 1, 0.02, 0.05), ("tokens", TPM, lambda one: one.tokens, 0.05, 0.15)),
+        answers,
+        strict=False,
     ):
         events = [(one.at, weight(one)) for one in of[model]]
         worst, used = fullest(events), sum(weight for at, weight in events if at < began + seconds)
-        _row(f"{name}: {model}", limit, worst, used / (limit * seconds / 60), statuses(heard))
+        share = used / (limit * seconds / 60)
+        refused = beyond(events, limit)
+        _row(f"{name}: {model}", limit, worst, share, statuses(heard), refused)
+        _figures(model, name, worst / limit - 1, 1 - share, over, unused, refused / len(events))
     used_share = busy_share(of["slots"], SLOTS, began + 2, began + seconds)
     _row(f"{name}: at once", SLOTS, at_once(of["slots"]), used_share, statuses(answers[2]))
 
 
-def _row(case: str, limit: int, worst: int, used: float, heard: str) -> None:
+def beyond(events: list[tuple[float, int]], limit: int) -> int:
+    """Return how many requests a provider with the same limit, kept over the last 60 s of arrivals, would refuse (R23)."""
+    window: deque[tuple[float, int]] = deque()
+    used = refused = 0
+    for at, weight in events:
+        while window and window[0][0] <= at - WINDOW:
+            used -= window.popleft()[1]
+        if used + weight > limit:
+            refused += 1
+            continue
+        window.append((at, weight))
+        used += weight
+    return refused
+
+
+def _figures(
+    model: str, name: str, over: float, unused: float, most_over: float, most_unused: float, refused: float
+) -> None:
+    what = "RPM" if model == "requests" else "TPM"
+    bar = f"overshoot <= {most_over:.0%} in any 60 s, unused <= {most_unused:.0%}"
+    said = f"{max(0.0, over):.1%} over, {max(0.0, unused):.1%} unused"
+    FIGURES.append(Figure(f"{what}, {name}", bar, said, over <= most_over and unused <= most_unused))
+    said = f"{refused:.2%} of the requests that were let through"
+    FIGURES.append(
+        Figure(f"429s of a provider whose limit equals ours: {what}, {name}", "<= 1%", said, refused <= 0.01)
+    )
+
+
+def _row(case: str, limit: int, worst: int, used: float, heard: str, refused: int = 0) -> None:
     over = max(0.0, worst / limit - 1)
     unused = max(0.0, 1 - used)
-    ROWS.append((case, f"{limit:,}", f"{worst:,}", f"{over:.1%}", f"{used:.1%}", f"{unused:.1%}", heard))
+    row = (case, f"{limit:,}", f"{worst:,}", f"{over:.1%}", f"{used:.1%}", f"{unused:.1%}", f"{refused}", heard)
+    ROWS.append(row)
 
 
 async def redis(seconds: float) -> None:
@@ -139,7 +191,9 @@ async def worker(kills: int = 5) -> None:
             async with stage.http.get(f"{server.admin}/admin/status") as answer:
                 os.kill((await answer.json())["workers"][0]["pid"], signal.SIGKILL)
         answers = await asking
-    ROWS.append((f"1 of 2 workers killed {kills} times, 200 requests a second", "", "", "", "", "", statuses(answers)))
+    ROWS.append(
+        (f"1 of 2 workers killed {kills} times, 200 requests a second", "", "", "", "", "", "", statuses(answers))
+    )
 
 
 async def dropped(count: int = 50) -> None:
@@ -153,7 +207,7 @@ async def dropped(count: int = 50) -> None:
                 options = () if shared else ("--workers", "2")
                 server = await stage.server(config(await stage.provider(), stores, **limits), *options)
                 took = await _back(stage, server, model, count)
-                ROWS.append((f"dropped streams, {name}: {model}", str(count), "", "", "", "", took))
+                ROWS.append((f"dropped streams, {name}: {model}", str(count), "", "", "", "", "", took))
 
 
 async def _back(stage: Stage, server: Server, model: str, count: int) -> str:
@@ -194,8 +248,10 @@ async def main() -> None:
     parser = staging.options(__doc__)
     parser.add_argument("--seconds", type=float, default=121.0)
     parser.add_argument("--only", choices=("redis", "workers", "killed", "worker", "dropped"))
+    parser.add_argument("--write", action="store_true", help="write the figures into fleet.md")
     options = parser.parse_args()
-    print(machine(options.rt), flush=True)
+    about = machine(options.rt)
+    print(about, flush=True)
     for name, case in (("redis", redis), ("workers", workers), ("killed", killed)):
         if options.only in (None, name):
             await case(options.seconds)
@@ -203,7 +259,10 @@ async def main() -> None:
         await worker()
     if options.only in (None, "dropped"):
         await dropped()
-    print("\n".join(table(ROWS)))
+    lines = [about, "", *table(ROWS)]
+    print("\n".join(lines[1:]))
+    if options.write:
+        publish("limits.py", lines)
 
 
 if __name__ == "__main__":

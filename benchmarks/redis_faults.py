@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import staging
-from staging import Answer, Redis, Server, Stage, free_port, fullest, machine, percentile, table
+from staging import Answer, Figure, Redis, Server, Stage, free_port, fullest, machine, percentile, publish, table
 
 RPM = 1_200
 SERVERS = 3
@@ -30,6 +30,7 @@ providers:
 models: {{requests: requests/requests, steady: steady/steady}}
 tiers: {{fast: {{models: [requests/requests]}}, deep: {{models: [steady/steady]}}}}
 """
+FIGURES: list[Figure] = []
 ROWS = [
     (
         "Redis is",
@@ -198,6 +199,14 @@ def _judge(
         )
     )
     print(" | ".join(ROWS[-1]), flush=True)
+    added = max(first, after) - (before if before == before else 0.0)
+    recovered = max(back, default=0.0)
+    said = (
+        f"{bad} x 5xx; p99 {added:+.0f} ms; {during / RPM:.2f} x limit passed; back after {max(recovered, 0.0):.1f} s"
+    )
+    met = not bad and added <= 100 and 0.5 / SERVERS <= during / RPM <= 1.1 and recovered <= 5
+    bar = "0 x 5xx; p99 added <= 100 ms; 0.5 x share to 1.1 x limit; back <= 5 s"
+    FIGURES.append(Figure(f"Redis {name}", bar, said, met))
 
 
 async def main() -> None:
@@ -205,12 +214,17 @@ async def main() -> None:
     parser = staging.options(__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--only", choices=FAULTS)
+    parser.add_argument("--write", action="store_true", help="write the figures into fleet.md")
     options = parser.parse_args()
-    print(machine(options.rt), flush=True)
+    about = machine(options.rt)
+    print(about, flush=True)
     for name, fault in FAULTS.items():
         if options.only in (None, name):
             await suffer(name, fault, options.seconds)
-    print("\n".join(table(ROWS)))
+    lines = [about, "", *table(ROWS)]
+    print("\n".join(lines[1:]))
+    if options.write:
+        publish("redis_faults.py", lines)
 
 
 if __name__ == "__main__":

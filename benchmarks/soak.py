@@ -25,9 +25,9 @@ import uvloop
 
 import staging
 from asking import PATHS, Asked, Asker, asked, judged
-from staging import HERE, Redis, Server, Stage, machine, percentile, publish, table
+from staging import HERE, Redis, Server, Stage, machine, percentile, publish, resident, table
 
-DROPS = 0.05  # of the clients
+DROPS = 0.09  # of the clients try to leave in the middle; half of those have their answer before
 AWAY = 2.0  # seconds for which Redis is away
 QUIET = 8.0  # seconds until everything must be given back; connections to providers are kept for 2 s
 WARM = 0.2  # of the time, after which memory is looked at
@@ -63,7 +63,7 @@ class Soak:
         self.events: list[str] = []
         self._stage, self._server, self._redis = stage, server, redis
         self._seconds, self._rate = seconds, rate
-        self._asker = Asker(int(server.url.rsplit(":", 1)[1].split("/")[0]))
+        self._asker = Asker(server.port)
         self._chance = random.Random(7)
 
     async def run(self) -> None:
@@ -144,11 +144,6 @@ def swapped(text: str) -> str:
 def swapped_back(text: str) -> str:
     """Return it as it was."""
     return text.replace("fast: {models: [two/told, one/told]", "fast: {models: [one/told, two/told]")
-
-
-def resident(pid: int) -> float:
-    """Return the resident memory of a process in MB."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def sockets(pid: int) -> int:

@@ -30,6 +30,15 @@ FLEET = HERE / "fleet.md"
 WINDOW = 60.0  # seconds
 
 
+class Figure(NamedTuple):
+    """One promise with its bar and what was measured. `row`: of the table it belongs to."""
+
+    row: str
+    bar: str
+    measured: str
+    met: bool
+
+
 class Arrival(NamedTuple):
     """One request as the provider saw it. Instants of the monotonic clock; `ended` is infinite while it lasts."""
 
@@ -94,6 +103,7 @@ class Server:
 
     def __init__(self, process: asyncio.subprocess.Process, url: str, admin: str, file: Path) -> None:
         self.process, self.url, self.admin, self.file = process, url, admin, file
+        self.port = int(url.rsplit(":", 1)[1].partition("/")[0])
         self.said: list[tuple[float, str]] = []  # instant and line, after the start
 
     async def listen(self) -> None:
@@ -219,6 +229,20 @@ class Stage:
         return list(await asyncio.gather(*asked))
 
 
+async def fallen_silent(reader: asyncio.StreamReader, patience: float = 0.5) -> bytes:
+    """Read until the other side is done, or says nothing more for a while."""
+    got = b""
+    while True:
+        try:
+            async with asyncio.timeout(patience if got else 10 * patience):
+                data = await reader.read(1 << 20)
+        except TimeoutError:
+            return got
+        if not data:
+            return got
+        got += data
+
+
 async def _ended(process: asyncio.subprocess.Process, number: int) -> None:
     if process.returncode is None:
         process.send_signal(number)
@@ -298,9 +322,15 @@ def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
         yield "| " + " | ".join(row) + " |"
 
 
-def publish(script: str, lines: Sequence[str], file: Path = FLEET) -> None:
-    """Put the figures of a script under its heading in a page, in place of those before."""
+def resident(pid: int, what: str = "VmRSS") -> float:
+    """Return the resident memory of a process in MB; `VmHWM`: at its peak."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition(f"{what}:")[2].split()[0]) * 1024 / 1e6
+
+
+def publish(name: str, lines: Sequence[str], file: Path = FLEET) -> None:
+    """Put figures under their heading in a page, in place of those before."""
     text = file.read_text() if file.exists() else "# Figures of a fleet\n"
-    before, _, rest = text.partition(f"\n## {script}\n")
+    before, _, rest = text.partition(f"\n## {name}\n")
     after = rest[rest.index("\n## ") :] if "\n## " in rest else ""
-    file.write_text(f"{before.rstrip()}\n\n## {script}\n\n" + "\n".join(lines).strip() + "\n" + after)
+    file.write_text(f"{before.rstrip()}\n\n## {name}\n\n" + "\n".join(lines).strip() + "\n" + after)

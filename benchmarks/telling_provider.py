@@ -3,7 +3,8 @@
     python benchmarks/telling_provider.py [--faults 1%]
 
 The last words of a prompt, `say WORD COUNT`, order the answer `WORD.0 WORD.1 ...`, COUNT words of it, over whatever API
-was asked. Says both ports on standard output. All else, the faults on the wire among it, is what `twospeed simulate` does.
+was asked. Says both ports on standard output. All else, the faults on the wire and how a request orders them, is what
+`twospeed simulate` does; the two are called one and two.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from twospeed.edge.simulator import Simulator
 from twospeed.policy.listen import Listen
 from twospeed.upstream.script import Origin, Script
 from twospeed.upstream.script.answer import Answer, Pace, failure, instead, plain, streamed
+from twospeed.upstream.script.directive import parse
 from twospeed.upstream.script.performer import VOICES, Performer, Turn
 from twospeed.upstream.script.settings import Simulation
 
@@ -53,7 +55,9 @@ class Teller(Performer):
         origin = Origin(f"sim{turn.chance.getrandbits(64):016x}", 1_700_000_000)
         voice = next(voice for suffix, voice in VOICES if path.endswith(suffix))
         ask = voice.read(path, body)
-        if turn.rule and (fault := instead(voice, origin, turn.rule, ask.stream)):
+        wishes = parse(orders, self.name)
+        rule = wishes.fault or turn.rule
+        if rule and (fault := instead(voice, origin, rule, ask.stream)):
             return fault
         try:
             words = told(ask.prompt)
@@ -63,10 +67,10 @@ class Teller(Performer):
         script = Script(text=[*pieces[:-1], pieces[-1].strip()], input_tokens=ask.input_bytes // 4)
         settings = self.simulation
         first = settings.first_token.draw(turn.chance)
-        pace = Pace(first, 1 / settings.tokens_per_second, settings.jitter, turn.chance)
+        pace = Pace(first, 1 / (wishes.speed or settings.tokens_per_second), settings.jitter, turn.chance)
         if ask.stream:
-            return streamed(voice, ask, script, origin, pace, settings.tokens_per_event, turn.rule)
-        return plain(voice, ask, script, origin, pace, turn.rule)
+            return streamed(voice, ask, script, origin, pace, settings.tokens_per_event, rule)
+        return plain(voice, ask, script, origin, pace, rule)
 
 
 async def main(faults: float) -> None:
