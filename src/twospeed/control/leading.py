@@ -20,6 +20,7 @@ STOPPED = 5.0  # seconds after which a host that has not said what it serves is 
 LONGEST_DRILL = 60.0  # seconds after which a drill that nobody ended is ended
 FIRST_ABORT = "removed from the config file"
 log = logging.getLogger("twospeed.rollouts")
+_plain = msgspec.msgpack.Encoder(enc_hook=lambda number: number.item())  # of numpy
 _sighting = msgspec.msgpack.Decoder(Sighting)
 
 
@@ -127,7 +128,7 @@ class Leading:
             bench = self._bench(name, held)
             decision, progress = await asyncio.to_thread(bench.decide, held, now)
             if decision is not None or now - self._said_at >= SAY_EVERY:
-                await self._shelf.keep(name, b"", msgspec.msgpack.encode(progress), self.token)
+                await self._shelf.keep(name, b"", _plain.encode(progress), self.token)
         if decision is not None:
             move = moved(held, decision.signal, JUDGE, decision.reason, now, decision.at, decision.evidence, self.token)
             if move is not None:
@@ -146,4 +147,4 @@ class Leading:
         self._kept_at = now
         for name, bench in self._benches.items():
             plain = {"place": self._place, "bench": bench.to_plain()}
-            await self._shelf.keep(name, msgspec.msgpack.encode(plain), b"", self.token)
+            await self._shelf.keep(name, _plain.encode(plain), b"", self.token)

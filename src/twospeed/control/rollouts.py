@@ -6,11 +6,12 @@
 One per host: in the serving process, or in the supervisor of several. When the shelf does not answer, everything stays as
 it is and nothing is decided.
 
-Task: `run`, owned by whoever made it; judging is done in a thread that it awaits.
+Tasks: `run`, owned by whoever made it, and in it each look by itself; judging is done in a thread that it awaits.
 """
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -94,7 +95,7 @@ class Rollouts:
         self._sightings: list[bytes] = []
         self._news = asyncio.Event()
         self._started = self._reading = False  # the shelf has been opened, has been read
-        self._away = ""
+        self._away = self._bug = ""
         self._serving: Mapping[str, int] = {}
         self._said_at = 0.0
 
@@ -205,10 +206,23 @@ class Rollouts:
         await self.start()
         try:
             while True:
-                await self._turn()
+                await self._watched()
                 await self._pause()
         finally:
             await self._shelf.close()
+
+    async def _watched(self) -> None:
+        """Look once; a bug ends that look, not the watch over all rollouts."""
+        turn = asyncio.create_task(self._turn())
+        try:
+            await asyncio.wait([turn])
+        finally:
+            turn.cancel()
+        bug = turn.exception()
+        if bug is not None and repr(bug) != self._bug:
+            self._bug = repr(bug)
+            where = "".join(traceback.format_tb(bug.__traceback__))
+            log.error("bug: %s while looking after rollouts\n%s", self._bug, where)
 
     async def _turn(self) -> None:
         """Look once."""
