@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# openai (Node SDK): plain, streamed, streamed tool call and its answer.
+# openai (Node SDK): two turns with a tool call, streamed, in Responses, one in chat; plain.
 . "$(dirname "$0")/setup.sh"
 node_packages openai@6.49.0
 serve
@@ -18,6 +18,17 @@ const call = message.tool_calls[0];
 JSON.parse(call.function.arguments);
 const after = await client.chat.completions.create({ model: "auto", tools, messages: [...ask, message, { role: "tool", tool_call_id: call.id, content: "x" }] });
 if (!after.choices[0].message.content) throw new Error("no answer after the tool");
+const flat = [{ type: "function", ...tools[0].function, strict: false }];
+const said = [];
+for (const question of ["what is in README.md?", "and in calc.py?"]) {
+  said.push({ role: "user", content: question });
+  const asked = await client.responses.stream({ model: "auto", input: said, tools: flat }).finalResponse();
+  const done = asked.output.find((item) => item.type === "function_call");
+  said.push(...asked.output, { type: "function_call_output", call_id: done.call_id, output: "# calc" });
+  const answer = await client.responses.stream({ model: "auto", input: said, tools: flat }).finalResponse();
+  if (!answer.output_text && !answer.output.some((item) => item.type === "message")) throw new Error("no answer in Responses");
+  said.push(...answer.output);
+}
 JS
 node "$PLACE/run.mjs" || failed "see above"
-ok "plain, streamed, tool call and result ($(node --version))"
+ok "two turns with tools in Responses, one in chat; plain ($(node --version))"

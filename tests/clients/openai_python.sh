@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# openai (Python SDK): plain, streamed, streamed with a tool call and its answer, completions, models.
+# openai (Python SDK): two turns with a tool call, streamed, in chat and in Responses; plain; completions, embeddings, models.
 . "$(dirname "$0")/setup.sh"
 python_packages openai==3.54.0
 serve
@@ -19,6 +19,20 @@ with client.chat.completions.stream(model="auto", messages=ask, tools=tools) as 
 assert json.loads(call.function.arguments)["path"]
 turn = [*ask, {"role": "assistant", "tool_calls": [call.model_dump()]}, {"role": "tool", "tool_call_id": call.id, "content": "def f(): ..."}]
 assert client.chat.completions.create(model="auto", messages=turn, tools=tools).choices[0].message.content
+said = []
+flat = [{"type": "function", **tools[0]["function"]}]
+for question in ("what is in README.md?", "and in calc.py?"):
+    said.append({"role": "user", "content": question})
+    with client.responses.stream(model="auto", input=said, tools=flat) as stream:
+        asked = stream.until_done().get_final_response()
+    said += [item.to_dict() for item in asked.output]
+    done = next(item for item in asked.output if item.type == "function_call")
+    said.append({"type": "function_call_output", "call_id": done.call_id, "output": "# calc"})
+    with client.responses.stream(model="auto", input=said, tools=flat) as stream:
+        answer = stream.until_done().get_final_response()
+    assert answer.output_text and answer.usage.total_tokens, answer
+    said += [item.to_dict() for item in answer.output]
+assert len(client.embeddings.create(model="auto", input="def f(): ...").data[0].embedding) > 1
 fill = dict(model="auto", prompt="def fib(a):", suffix="    return fib(a-1) + fib(a-2)", max_tokens=64)
 assert client.completions.create(**fill).choices[0].text
 assert "".join(c.choices[0].text for c in client.completions.create(**fill, stream=True))
@@ -31,4 +45,4 @@ except openai.BadRequestError as error:
     assert "messages" in str(error)
 print("openai", openai.__version__)
 PY
-ok "plain, streamed, tool call and result, completions, models, error"
+ok "two turns with tools in Responses, one in chat; plain, completions, embeddings, models, error"

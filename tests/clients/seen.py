@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Print what a server saw of a client, from its JSON request log, and check that it was a conversation with tools.
 
-    seen.py LOG MARK [--turns N] [--sessions N] [--api PATH] [--broken] [--plain]
+    seen.py LOG MARK [--turns N] [--sessions N] [--api PATH] [--refused N] [--broken] [--plain]
 
-Exits 1 when there is no such conversation: a request failed, no result of a tool came back, or the turns do not all
+Exits 1 when there is no such conversation: a request failed (beyond the 400s that are looked for, `--refused`), no result of a tool came back, or the turns do not all
 belong to `--sessions` sessions. `--broken`: answers broke on the way, and the client asked again. `--plain`: a client
 without tools.
 """
@@ -25,6 +25,7 @@ def main() -> int:
     parser.add_argument("--turns", type=int, default=2)
     parser.add_argument("--sessions", type=int, default=1)
     parser.add_argument("--api", default="")
+    parser.add_argument("--refused", type=int, default=0)
     parser.add_argument("--broken", action="store_true")
     parser.add_argument("--plain", action="store_true")
     options = parser.parse_args()
@@ -58,6 +59,9 @@ def wrong(rows: list[dict[str, Any]], options: argparse.Namespace) -> list[str]:
         if not broken:
             problems.append("nothing broke")
         bad = [row for row in bad if row not in broken]
+    refused = [row for row in bad if row["status"] == 400]
+    if len(refused) == options.refused:
+        bad = [row for row in bad if row not in refused]
     problems += [f"{row['status']} {row['fault']} {row['fault_detail']} at {row['endpoint']}" for row in bad]
     served = [row for row in rows if row not in bad and options.api in row["endpoint"] and not row["fault"]]
     results = [row for row in served if any(reason.startswith("agent:") for reason in row["reasons"])]

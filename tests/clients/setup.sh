@@ -31,7 +31,7 @@ node_packages() { # PACKAGE@VERSION...
 
 serve() { # [API[,API] [FAULTS]]: serve in front of a simulated provider that speaks these APIs (default: all) and fails so
     if [ -n "$GIVEN" ]; then URL=$GIVEN; point; return; fi
-    local apis=${1:-chat,completions,responses,messages,count_tokens} faults=${2:-}
+    local apis=${1:-chat,completions,responses,embeddings,messages,count_tokens} faults=${2:-}
     stop
     cat >"$PLACE/provider.yaml" <<Y
 providers:
