@@ -174,7 +174,11 @@ def test_genai_instruments_are_kept_only_where_they_are_wanted():
 def test_everything_counted_is_in_the_exposition():
     """Each wide instrument that has a value can be scraped."""
     metrics = Metrics(operations=True)
-    metrics(record(trace=SAMPLED, notes=["limited:near/spark:tpm", "down:fast:refuse", "hedge:fast:won"], fault=Kind.TRUNCATED))
+    metrics(
+        record(
+            trace=SAMPLED, notes=["limited:near/spark:tpm", "down:fast:refuse", "hedge:fast:won"], fault=Kind.TRUNCATED
+        )
+    )
     weighed = Weighed("fast", 1_000, 0.01, 0.1, 0.01, made=True)
     priced = Backend("p", "m", "r", "p/m@r", price=Price(1.0, 2.0, 0.1, 1.0))
     for backend in (priced, FAST):
@@ -188,6 +192,8 @@ def test_everything_counted_is_in_the_exposition():
         "twospeed.telemetry.exported",
         "twospeed.telemetry.dropped",
         "twospeed.cpu.time",
+        "twospeed.rollout.requests",
+        "twospeed.rollout.lost",
         "twospeed.tier.refused",
         "twospeed.store.alone",
         "twospeed.workers.restarts",

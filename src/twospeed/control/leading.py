@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from twospeed.policy.held import JUDGE, Held, Move, Shelf, Sighting, begun, changed, moved, opened
-from twospeed.policy.judge.bench import Bench, Decision, Shadows
+from twospeed.policy.judge.bench import Bench, Decision
 from twospeed.policy.rollout import DRILL, STEP_PHASES, Phase, Rollout, Signal
 
 KEEP_EVERY = 2.0  # seconds between two writes of the judge's memory
@@ -31,13 +31,12 @@ class Leading:
     `configured`: the rollouts of the config file.
     """
 
-    def __init__(self, shelf: Shelf, wall: Callable[[], float], shadows: Shadows | None = None) -> None:
+    def __init__(self, shelf: Shelf, wall: Callable[[], float]) -> None:
         self.token = 0
         self.behind = False
         self.configured: Mapping[str, Rollout] = {}
         self._shelf = shelf
         self._wall = wall
-        self._shadows = shadows
         self._benches: dict[str, Bench] = {}
         self._place = ""  # up to which sightings have been taken
         self._kept_at = self._said_at = 0.0
@@ -73,7 +72,7 @@ class Leading:
             plain = msgspec.msgpack.decode(memory)
             self._place = max(self._place, plain["place"])
             if plain["bench"]["round"] == held.round:
-                self._benches[name] = Bench(held, self._shadows, plain["bench"])
+                self._benches[name] = Bench(held, plain["bench"])
         log.warning("rollouts: this host leads")
 
     async def _configure(self, known: Mapping[str, Held]) -> bool:
@@ -115,7 +114,7 @@ class Leading:
     def _bench(self, name: str, held: Held) -> Bench:
         bench = self._benches.get(name)
         if bench is None or bench.round != held.round:
-            bench = self._benches[name] = Bench(held, self._shadows)
+            bench = self._benches[name] = Bench(held)
         return bench
 
     async def _decide(self, name: str, held: Held) -> None:

@@ -35,12 +35,12 @@ from twospeed.policy.held import (
     opened,
     settled,
 )
-from twospeed.policy.judge.bench import Shadows
 from twospeed.policy.rollout import Phase, Rollout, Scope, Signal
 
 AT_ONCE, ROOM = 1_000, 20_000  # sightings sent in one go, and kept while the shelf does not answer
 SAY_EVERY = 2.0  # seconds between two signs that this host still serves by what it said
 TICK = 0.25  # seconds between two looks when nothing wakes
+AWAKE_WITHIN = 5.0  # seconds for the shelf to be read when a drill is the first to need it
 TRIES = 5  # of a signal that others keep overtaking
 _AGAIN = {  # signals that are done when the rollout is there already, said twice or not
     Signal.PAUSE: (Phase.PAUSED,),
@@ -71,7 +71,6 @@ class Rollouts:
         audit: Told of every move, by every host.
         publish: Awaited with all that are live whenever one moved; back when every worker serves by it.
         wall: Seconds since the epoch.
-        shadows: Makes the judge of a shadow gate.
     """
 
     def __init__(
@@ -80,7 +79,6 @@ class Rollouts:
         audit: Audit,
         publish: Publish,
         wall: Callable[[], float],
-        shadows: Shadows | None = None,
     ) -> None:
         self.preflight: Callable[[Rollout], Awaitable[str]] = _no_drill
         self._shelf = shelf
@@ -88,13 +86,14 @@ class Rollouts:
         self._publish = publish
         self._wall = wall
         self._feed = Feed()
-        self._leading = Leading(shelf, wall, shadows)
+        self._leading = Leading(shelf, wall)
         self._configured: Mapping[str, Rollout] = {}
         self._all: dict[str, Held] = {}
         self._progress: dict[str, Progress] = {}
         self._sightings: list[bytes] = []
         self._news = asyncio.Event()
         self._started = self._reading = False  # the shelf has been opened, has been read
+        self._drilling = False  # a drill was asked for
         self._away = self._bug = ""
         self._serving: Mapping[str, int] = {}
         self._said_at = 0.0
@@ -160,7 +159,7 @@ class Rollouts:
 
     async def start(self) -> None:
         """Learn how they stand, before anything is served; comes back whether the shelf answers or not."""
-        if self._configured and not self._started:
+        if (self._configured or self._drilling) and not self._started:
             self._started = True
             await self._shelf.start(self._news.set)
             await self._turn()
@@ -172,6 +171,7 @@ class Rollouts:
         Raises: Denied, where one is under way or another rollout of the same name is.
         """
         try:
+            await self._awake()
             await self._follow()
             taken = [held.state.id for held in self.held.values() if begun(held) and _meets(held, rollout)]
             if taken:
@@ -190,6 +190,17 @@ class Rollouts:
         self._news.set()
         return held
 
+    async def _awake(self) -> None:
+        """Without rollouts in the config file nothing runs until the first drill."""
+        self._drilling = True
+        self._news.set()
+        try:
+            async with asyncio.timeout(AWAKE_WITHIN):
+                while not self._reading:  # noqa: ASYNC110 - once in the life of a server
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            raise Away("it has not been read yet") from None
+
     async def _drilled(self, move: Move | None, held: Held | None) -> Held:
         """Keep one move of a drill; what changes nothing is passed over. Raises: Denied."""
         if move is not None and not await self._shelf.put(move):
@@ -200,7 +211,7 @@ class Rollouts:
 
     async def run(self) -> None:
         """Follow and lead until cancelled."""
-        while not self._configured:
+        while not (self._configured or self._drilling):
             self._news.clear()
             await self._news.wait()
         await self.start()
@@ -218,6 +229,7 @@ class Rollouts:
             await asyncio.wait([turn])
         finally:
             turn.cancel()
+            await asyncio.wait([turn])
         bug = turn.exception()
         if bug is not None and repr(bug) != self._bug:
             self._bug = repr(bug)

@@ -4,7 +4,7 @@ A sink: on a request's path a record is put aside, no more. `take` makes sightin
 is too much the oldest is dropped and counted.
 """
 
-from collections import deque
+from collections import Counter, deque
 
 import msgspec
 
@@ -13,14 +13,16 @@ from twospeed.policy.sighting import sighted
 from twospeed.types import Record
 
 ROOM = 4_000  # records, and pairs, that may wait
+_OUTCOMES = {True: "ok", False: "failed", None: "unknown"}
 EACH = 1_000  # of them in one go
 
 
 class Sightings:
-    """Collects. `dropped`: what there was no room for, since the start."""
+    """Collects. `dropped`: what there was no room for, since the start. `counts`: by rollout, arm and outcome."""
 
     def __init__(self, room: int = ROOM) -> None:
         self.dropped = 0
+        self.counts: Counter[tuple[str, str, str]] = Counter()
         self._room = room
         self._records: deque[Record] = deque()
         self._pairs: deque[Sighting] = deque(maxlen=room)
@@ -44,7 +46,8 @@ class Sightings:
         found: list[bytes] = []
         for _ in range(min(EACH, len(self._records))):
             sighting = sighted(self._records.popleft(), self.dropped - self._told)
-            if sighting is not None:
+            if sighting is not None and sighting.seen is not None:
+                self.counts[sighting.rollout, sighting.seen.arm, _OUTCOMES[sighting.seen.ok]] += 1
                 self._told += sighting.lost
                 found.append(msgspec.msgpack.encode(sighting))
         while self._pairs and len(found) < EACH:

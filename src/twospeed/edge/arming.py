@@ -4,12 +4,18 @@ Task: `run`, owned by whoever serves.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import msgspec
 
 from twospeed.control.sightings import Sightings
 from twospeed.policy.arms import Arms, Offers
-from twospeed.policy.held import Held
+from twospeed.policy.held import Held, settled
+from twospeed.policy.pairing import Pair
+from twospeed.policy.rollout import Phase
 from twospeed.runtime import Runtime
+from twospeed.telemetry.instruments import ROLLOUT_LOST, ROLLOUT_REQUESTS, ROLLOUT_SHARE
+from twospeed.telemetry.metrics import Reading
 
 REPORT_EVERY, LOOK_EVERY = 0.2, 1.0  # seconds: while a rollout has a say, and while none has
 
@@ -36,6 +42,22 @@ class Arming:
         arms = Arms(config.rollouts, self._held, runtime.catalogue, self._offers, runtime.memory.affinity)
         runtime.proxy.arms = arms if arms else None
         self._armed = bool(arms)
+        books = runtime.mirror.books
+        books.shares = dict(_shadows(self._held, [rollout.id for rollout in config.rollouts]))
+        books.pairs = self._paired
+
+    def readings(self) -> Iterator[Reading]:
+        """Say how many requests each arm has had, and how large the candidate's share is."""
+        for labels, count in self.sightings.counts.items():
+            yield Reading(ROLLOUT_REQUESTS, labels, count)
+        for name, held in self._held.items():
+            yield Reading(ROLLOUT_SHARE, (name,), held.state.share)
+        yield Reading(ROLLOUT_LOST, (), self.sightings.dropped)
+
+    def _paired(self, pair: Pair) -> None:
+        held = self._held.get(pair.rollout)
+        if held is not None:
+            self.sightings.paired(pair.rollout, held.state.attempt, held.state.step, msgspec.msgpack.encode(pair))
 
     async def run(self, report: Report) -> None:
         """Say what was seen, again and again, until cancelled."""
@@ -44,3 +66,11 @@ class Arming:
             while seen := self.sightings.take():
                 report(seen)
                 await asyncio.sleep(0)
+
+
+def _shadows(held: Mapping[str, Held], named: Sequence[str]) -> Iterator[tuple[str, float]]:
+    """Return the share of requests that each rollout wants copied now."""
+    for name, one in held.items():
+        gate = settled(one).shadow if one.state.phase is Phase.SHADOW and name in named else None
+        if gate is not None:
+            yield name, gate.fraction

@@ -56,6 +56,7 @@ class Server:
         self.ledger = Scribe(loaded.ledger)  # of a worker never written: its supervisor keeps the book
         self.arming = Arming()
         self.sinks.append(self.arming.sightings)
+        self.reporting.metrics.watch(self.arming.readings)
         self.rollouts = Rollouts(
             shelf(loaded), self.ledger, self._armed, time.time
         )  # of a worker: idle, its supervisor's do

@@ -184,6 +184,28 @@ LIMIT_REFUSED = Instrument(
     ("pool", "dimension"),
     "Candidates passed over because a limit was reached.",
 )
+ROLLOUT_REQUESTS = Instrument(
+    "twospeed.rollout.requests",
+    "counter",
+    "{request}",
+    ("rollout", "arm", "outcome"),
+    "Requests counted by a rollout: ok, failed by the version that was to serve them, or unknown since the client left.",
+)
+ROLLOUT_SHARE = Instrument(
+    "twospeed.rollout.share",
+    "gauge",
+    "1",
+    ("rollout",),
+    "Share of sessions that meet the candidate, in 0 to 1.",
+    merge="max",
+)
+ROLLOUT_LOST = Instrument(
+    "twospeed.rollout.lost",
+    "counter",
+    "{request}",
+    (),
+    "Requests that a rollout was not told of, since there was no room.",
+)
 TIER_DOWN = Instrument(
     "twospeed.tier.down",
     "counter",
@@ -233,6 +255,32 @@ STORE_ALONE = Instrument(
     ("store",),
     "Admissions decided by one process alone, by its share of the limits, because the store did not answer in time.",
 )
+SHADOW_SENT = Instrument(
+    "twospeed.shadow.sent", "counter", "{request}", ("rollout",), "Copies of requests sent to a candidate."
+)
+SHADOW_DROPPED = Instrument(
+    "twospeed.shadow.dropped",
+    "counter",
+    "{request}",
+    ("reason",),
+    "Requests picked to be copied of which nothing came, by reason: over budget, not to be repeated, not comparable.",
+)
+SHADOW_COMPARED = Instrument(
+    "twospeed.shadow.compared", "counter", "{request}", ("rollout",), "Pairs of answers that were compared."
+)
+SHADOW_DIFFERED = Instrument(
+    "twospeed.shadow.differed",
+    "counter",
+    "{request}",
+    ("rollout", "what"),
+    "Pairs in which the versions differ, by what: fault, finish, tool, arguments, refusal or text.",
+)
+SHADOW_FAULTS = Instrument(
+    "twospeed.shadow.faults", "counter", "{request}", ("rollout", "kind"), "Copies that a candidate failed, by kind."
+)
+SHADOW_TOKENS = Instrument("twospeed.shadow.tokens", "counter", "{token}", ("type",), "Tokens that copies used.")
+SHADOW_UNDER_WAY = Instrument("twospeed.shadow.in_flight", "gauge", "{request}", (), "Copies under way now.")
+SHADOW_HELD = Instrument("twospeed.shadow.held", "gauge", "By", (), "Bytes of memory set aside for copies now.")
 BUILD = Instrument("twospeed.build", "info", "1", ("version", "python", "semconv"), "What is running.", merge="max")
 CONFIG = Instrument("twospeed.config", "info", "1", ("version",), "The configuration in force.", merge="max")
 RELOADS = Instrument(
@@ -305,6 +353,9 @@ INSTRUMENTS = (
     LIMIT_USED,
     LIMIT_LEFT,
     LIMIT_REFUSED,
+    ROLLOUT_REQUESTS,
+    ROLLOUT_SHARE,
+    ROLLOUT_LOST,
     TIER_DOWN,
     HEDGES,
     BREAKER_STATE,
@@ -316,6 +367,14 @@ INSTRUMENTS = (
     HANDSHAKES,
     STORE_UP,
     STORE_ALONE,
+    SHADOW_SENT,
+    SHADOW_DROPPED,
+    SHADOW_COMPARED,
+    SHADOW_DIFFERED,
+    SHADOW_FAULTS,
+    SHADOW_TOKENS,
+    SHADOW_UNDER_WAY,
+    SHADOW_HELD,
     BUILD,
     CONFIG,
     RELOADS,

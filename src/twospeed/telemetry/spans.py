@@ -186,6 +186,10 @@ def _decision(record: Record) -> Attributes:
         }
     if record.caller:
         attributes["twospeed.caller"] = record.caller
+    if record.rollout:
+        attributes["twospeed.rollout"] = record.rollout
+    if record.arm:
+        attributes["twospeed.arm"] = record.arm
     if record.requested_model:
         attributes["twospeed.requested_model"] = record.requested_model
     if record.attempts:

@@ -6,47 +6,21 @@ moves anything.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from twospeed.policy.held import JUDGE, Held, Progress, Sighting, settled
 from twospeed.policy.judge.judge import Judge, Outcome, Verdict
-from twospeed.policy.rollout import STEP_PHASES, Phase, Rollout, Signal
+from twospeed.policy.rollout import STEP_PHASES, Phase, Signal
+from twospeed.policy.shadow import ShadowJudge
 from twospeed.units import written_share
 
 PATIENCE = (
     20.0  # seconds at most between two looks at calls that are too few to be compared with each other by themselves
 )
 LONG = 80.0  # seconds: a bake that lasts so long has time for the stretches that the judge prefers
-
-
-class ShadowVerdict(Protocol):
-    """What is known of the pairs: `outcome` is waiting, confirmed or refused."""
-
-    outcome: str
-    pairs: int
-    reason: str
-
-
-class Shadow(Protocol):
-    """Judges pairs of answers to the same request."""
-
-    def observe(self, pair: bytes) -> None:
-        """Take one pair, as msgpack."""
-
-    def verdict(self) -> ShadowVerdict:
-        """Judge what has been seen."""
-
-    def to_plain(self) -> dict[str, Any]:
-        """Return everything as lists, numbers and texts."""
-
-    def load(self, plain: dict[str, Any]) -> None:
-        """Take over what `to_plain` returned."""
-
-
-Shadows = Callable[[Rollout], Shadow]
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -63,18 +37,17 @@ class Bench:
 
     Args:
         held: The rollout as it stood when the round began.
-        shadows: Makes the judge of a shadow; without one a shadow gate stays closed.
         memory: What `to_plain` of this round returned, None to begin.
     """
 
-    def __init__(self, held: Held, shadows: Shadows | None = None, memory: dict[str, Any] | None = None) -> None:
+    def __init__(self, held: Held, memory: dict[str, Any] | None = None) -> None:
         self.round = held.round
         self.lost = 0
         self._closed_at = held.since
         self._held = held
         self._rollout = settled(held)
         state = held.state
-        self._shadow = shadows(self._rollout) if shadows and state.phase is Phase.SHADOW else None
+        self._shadow = ShadowJudge(self._rollout) if state.phase is Phase.SHADOW else None
         compared = state.phase in STEP_PHASES and state.share < 1.0
         self._judge = Judge(self._rollout, state.share) if compared else None
         if memory is not None:
