@@ -48,6 +48,9 @@ async def exposed():
         await (await server.chat(headers={"x-twospeed-simulate": "http:500"}, model="deep")).read()
         for _ in range(6):
             await (await server.chat(model="fast")).read()
+        books = server.server.api.runtime.mirror.books
+        books.sent["r"] = books.compared["r"] = books.dropped["busy"] = books.tokens["input"] = 1
+        books.differed["r", "tool"] = books.faults["r", "reset"] = 1
         text = (await server.server.desk.metrics(""))[1].decode()
     found: dict[str, dict[str, set[str]]] = {}
     for family in parse(text, open_metrics=False).values():

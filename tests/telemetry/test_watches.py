@@ -5,9 +5,19 @@ import asyncio
 from twospeed.errors import Kind
 from twospeed.policy.breaker import Breaker
 from twospeed.policy.limit import Ask, Level, Limit
+from twospeed.policy.shadow import Books
 from twospeed.stores.memory import MemoryHealth, MemoryLimits
 from twospeed.telemetry.instruments import BREAKER_STATE, CPU, LIMIT, LIMIT_LEFT, LIMIT_USED, MEMORY, STARTED
-from twospeed.telemetry.watches import MOST_BACKENDS, MOST_LEVELS, breakers, limits, process
+from twospeed.telemetry.watches import (
+    MOST_BACKENDS,
+    MOST_KINDS,
+    MOST_LEVELS,
+    MOST_SHADOWS,
+    breakers,
+    limits,
+    process,
+    shadows,
+)
 from twospeed.types import Backend
 
 
@@ -65,3 +75,36 @@ def test_a_process_tells_of_itself():
     assert told[STARTED] == 1_700_000_000.0
     assert told[CPU] > 0
     assert told[MEMORY] > 1_000_000
+
+
+def test_copies_are_told_once_there_were_any():
+    """Nothing while no rollout wants copies; then sent, dropped, compared, differences, faults and what is held."""
+    books = Books()
+    assert list(shadows(books)) == []
+    books.sent["r"], books.compared["r"], books.dropped["busy"] = 3, 2, 1
+    books.differed["r", "tool"] = books.faults["r", "reset"] = 1
+    books.tokens["input"], books.held = 9, 7
+    told = {(reading.instrument.name, *reading.labels): reading.value for reading in shadows(books)}
+    assert told == {
+        ("twospeed.shadow.sent", "r"): 3,
+        ("twospeed.shadow.compared", "r"): 2,
+        ("twospeed.shadow.dropped", "busy"): 1,
+        ("twospeed.shadow.tokens", "input"): 9,
+        ("twospeed.shadow.in_flight",): 0,
+        ("twospeed.shadow.held",): 7,
+        ("twospeed.shadow.differed", "r", "tool"): 1,
+        ("twospeed.shadow.faults", "r", "reset"): 1,
+    }
+
+
+def test_of_many_rollouts_the_busiest_are_told_apart():
+    """The series stay bounded, however many rollouts there were and however they failed."""
+    books = Books()
+    for number in range(10):
+        books.sent[f"r{number}"] = books.compared[f"r{number}"] = number + 1
+        for kind in Kind:
+            books.faults[f"r{number}", kind.value] = 1
+    told = [reading for reading in shadows(books) if reading.instrument.name == "twospeed.shadow.sent"]
+    assert {reading.labels[0] for reading in told} == {"r9", "r8", "r7", "other"}
+    assert sum(reading.value for reading in told) == books.sent.total()
+    assert len(list(shadows(books))) <= 2 * (MOST_SHADOWS + 1) + MOST_SHADOWS * MOST_KINDS + 2

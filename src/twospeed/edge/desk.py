@@ -25,7 +25,7 @@ from twospeed.telemetry.instruments import (
     TIER_WAITING,
 )
 from twospeed.telemetry.metrics import Reading
-from twospeed.telemetry.watches import breakers, limits
+from twospeed.telemetry.watches import breakers, limits, shadows
 
 if TYPE_CHECKING:
     from twospeed.edge.serve import Server
@@ -82,6 +82,7 @@ class OneProcess:
         yield Reading(CONFIG, (runtime.loaded.version,), 1)
         for outcome, count in server.reloads.counts.items():
             yield Reading(RELOADS, (outcome,), count)
+        yield from shadows(runtime.mirror.books)
         yield from chain(breakers(memory.health, runtime.catalogue.backends), limits(memory.limits))
 
 

@@ -10,6 +10,7 @@ from platform import python_version
 from twospeed import __version__
 from twospeed.policy.breaker import Health, Status
 from twospeed.policy.limit import Level, Limits
+from twospeed.policy.shadow import Books
 from twospeed.telemetry.conventions import SEMCONV
 from twospeed.telemetry.instruments import (
     BREAKER_STATE,
@@ -20,6 +21,14 @@ from twospeed.telemetry.instruments import (
     LIMIT_USED,
     MEMORY,
     OTHER,
+    SHADOW_COMPARED,
+    SHADOW_DIFFERED,
+    SHADOW_DROPPED,
+    SHADOW_FAULTS,
+    SHADOW_HELD,
+    SHADOW_SENT,
+    SHADOW_TOKENS,
+    SHADOW_UNDER_WAY,
     STARTED,
     WORKERS,
 )
@@ -28,6 +37,8 @@ from twospeed.types import Backend
 
 MOST_BACKENDS = 50  # told apart; the others are counted together
 MOST_LEVELS = 70  # limits told, the fullest first
+MOST_SHADOWS = 3  # rollouts told apart in what is counted of copies, those with most copies first
+MOST_KINDS = 6  # kinds of fault of each, the most frequent first
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -58,6 +69,29 @@ def breakers(health: Health, backends: Mapping[str, Backend]) -> Iterator[Readin
             yield Reading(BREAKER_STATE, (*labels, status.value), int(status is state))
     for state, count in rest.items():
         yield Reading(BREAKER_STATE, (OTHER, OTHER, OTHER, state.value), count)
+
+
+def shadows(books: Books) -> Iterator[Reading]:
+    """Look up what was counted of copies; nothing while there were none."""
+    if not (books.sent or books.dropped):
+        return
+    told = [rollout for rollout, _ in books.sent.most_common(MOST_SHADOWS)]
+    for instrument, counts in ((SHADOW_SENT, books.sent), (SHADOW_COMPARED, books.compared)):
+        for rollout in told:
+            yield Reading(instrument, (rollout,), counts[rollout])
+        if len(counts) > len(told):
+            yield Reading(instrument, (OTHER,), counts.total() - sum(counts[rollout] for rollout in told))
+    for reason, count in books.dropped.items():
+        yield Reading(SHADOW_DROPPED, (reason,), count)
+    for kind, count in books.tokens.items():
+        yield Reading(SHADOW_TOKENS, (kind,), count)
+    yield Reading(SHADOW_UNDER_WAY, (), books.under_way)
+    yield Reading(SHADOW_HELD, (), books.held)
+    for instrument, pairs in ((SHADOW_DIFFERED, books.differed), (SHADOW_FAULTS, books.faults)):
+        for rollout in told:
+            of_it = Counter({what: count for (whose, what), count in pairs.items() if whose == rollout})
+            for what, count in of_it.most_common(MOST_KINDS):
+                yield Reading(instrument, (rollout, what), count)
 
 
 def process(wall: Callable[[], float] = time.time) -> Callable[[], Iterator[Reading]]:
