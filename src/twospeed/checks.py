@@ -23,6 +23,7 @@ DEFAULT_REGION = Common.model_fields["region"].default
 FRAMING = frozenset(
     {"connection", "content-length", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
 )
+_ADDRESS = re.compile(r"[0-9a-fA-F:]*|\d{1,3}(\.\d{1,3}){3}")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 ALONE = f"{', '.join(RESERVED[:-1])} and {RESERVED[-1]} stand alone, not in a list"
 
@@ -94,6 +95,7 @@ def check(value: Mapping[str, Any], names: Names) -> Iterator[Finding]:
     yield from _cycles(names)
     yield from _unreached(names)
     yield from _rollouts(value, names)
+    yield from _rules(value, names)
     yield from _flags(value, names)
     for tier in TIERS:
         settings = _block(_block(value, "tiers"), tier)
@@ -108,11 +110,10 @@ def _doors(value: Mapping[str, Any]) -> Iterator[Finding]:
     listen, admin = _block(value, "listen"), _block(value, "admin")
     host, admin_host = listen.get("host"), admin.get("host")
     if isinstance(host, str) and not loopback(host) and not value.get("keys"):
-        message = f"{host!r} is open to other machines and no keys are configured: add `keys`, or listen on 127.0.0.1"
+        message = f"{_open(host)} and no keys are configured: add `keys`, or listen on 127.0.0.1"
         yield Finding(("listen", "host"), message)
     if isinstance(admin_host, str) and not loopback(admin_host) and not (admin.get("key") or admin.get("keys")):
-        message = f"{admin_host!r} is open to other machines: add `admin.key`, or listen on 127.0.0.1"
-        yield Finding(("admin", "host"), message)
+        yield Finding(("admin", "host"), f"{_open(admin_host)}: add `admin.key`, or listen on 127.0.0.1")
     port, admin_port = listen.get("port", Listen().port), admin.get("port", Admin().port)
     if port == admin_port != 0:
         yield Finding(("admin" if "port" in admin else "listen", "port"), f"{port} is taken by both listen and admin")
@@ -123,6 +124,12 @@ def _doors(value: Mapping[str, Any]) -> Iterator[Finding]:
             first = taken.setdefault(name, f"admin.keys[{place}]")
             if first != f"admin.keys[{place}]":
                 yield Finding(("admin", "keys", place, "name"), f"the name '{name}' is taken by {first}")
+
+
+def _open(host: str) -> str:
+    """Say who may come in; what looks like a slip of the pen is told as one."""
+    meant = "" if _ADDRESS.fullmatch(host) else nearest(host, ("127.0.0.1", "localhost", "0.0.0.0"), cutoff=0.75)  # noqa: S104
+    return f"{host!r} is not this machine alone, did you mean {meant}? It" if meant else f"{host!r} is open to other machines"
 
 
 def _callers(value: Mapping[str, Any], names: Names) -> Iterator[Finding]:
@@ -262,6 +269,21 @@ def _covers(first: str, second: str) -> bool:
         return first == "*"
     samples = (second.replace("?", "\x00").replace("*", filler) for filler in ("", "\x00\x01\x02"))
     return all(fnmatchcase(sample, first) for sample in samples)
+
+
+def _rules(value: Mapping[str, Any], names: Names) -> Iterator[Finding]:
+    """A rule may lead to whatever a client may ask for; a rule for a key nobody has never fits."""
+    callers = _texts([key.get("name") for key in _list(value, "keys") if isinstance(key, dict)])
+    for place, rule in enumerate(_list(value, "rules")):
+        model = rule.get("model") if isinstance(rule, dict) else None
+        if isinstance(model, str):
+            taken = any(fnmatchcase(model, glob) for glob in names.globs)
+            if model not in RESERVED and not names.known(model) and not taken:
+                yield Finding(("rules", place, "model"), _unknown(model, names, RESERVED))
+        for key in _texts(_block(rule, "when").get("key")) if callers else ():
+            if not is_glob(key) and not key.startswith("~") and key not in callers:
+                message = f"no caller's key is named '{key}'{_meant(nearest(key, callers))}"
+                yield Finding(("rules", place, "when", "key"), message, severity="warning")
 
 
 def _rollouts(value: Mapping[str, Any], names: Names) -> Iterator[Finding]:

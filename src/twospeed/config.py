@@ -27,7 +27,9 @@ from twospeed.policy.plan import Tiers
 from twospeed.policy.proxying import Ways, way
 from twospeed.policy.reloading import Reload
 from twospeed.policy.rollout import Rollout
+from twospeed.policy.rules import Rule, wrong
 from twospeed.policy.shadow import Shadow
+from twospeed.policy.switching import Sessions
 from twospeed.problems import ConfigError, Path, Problem, ordered
 from twospeed.stores import SCHEMES, RedisStore
 from twospeed.telemetry import Collector, Push, Signal, Telemetry, Traces, collector
@@ -88,10 +90,14 @@ class Config(Settings):
     models: dict[str, Targets] = {}
     """Names and globs that clients may ask for: each leads to auto, fast, deep, another name here, provider/model, or a
     list of the latter two, tried in order. Exact names win over globs; of globs the first that fits wins."""
+    rules: list[Rule] = []
+    """What holds before names, pins and scores are looked at; the first that fits wins."""
     tiers: Tiers
     """The two tiers."""
     classify: Classify = Classify()
     """How `model: auto` chooses a tier."""
+    sessions: Sessions = Sessions()
+    """When a conversation under way may change its tier."""
     breaker: Breaker = Breaker()
     """When a backend that keeps failing is left alone, and for how long."""
     rollouts: list[Rollout] = []
@@ -178,6 +184,7 @@ def read(data: bytes, file: str, env: Mapping[str, str]) -> Loaded:
         folder = FilePath(file).parent
         problems += [_placed(finding, document) for finding in _certified(config, names, folder)]
         problems += [_placed(finding, document) for finding in _led(config, names, env, resolved)]
+        problems += [_placed(checks.Finding(("rules", *path), said), document) for path, said in wrong(config.rules)]
     problems = ordered([*document.problems, *problems])
     if config is None or any(problem.severity == "error" for problem in problems):
         raise ConfigError(problems)
@@ -270,17 +277,12 @@ def _references(value: Mapping[str, Any], names: checks.Names) -> Iterator[Path]
 
 def _certified(config: Config, names: checks.Names, folder: FilePath) -> Iterator[checks.Finding]:
     """Find files of certificates that cannot be used."""
-    if config.listen.tls is not None:
-        try:
-            certificates.server(config.listen.tls, folder)
-        except certificates.Unusable as error:
-            yield checks.Finding(("listen", "tls", error.key), str(error))
+    for error in certificates.wrong(config.listen.tls, folder) if config.listen.tls is not None else ():
+        yield checks.Finding(("listen", "tls", error.key), str(error))
     for name, provider in config.providers.items():
         if isinstance(provider, SimulatedProvider) or name in names.left_out:
             continue
-        try:
-            certificates.client(provider.tls, folder)
-        except certificates.Unusable as error:
+        for error in certificates.wrong(provider.tls, folder):
             yield checks.Finding(("providers", name, "tls", error.key), str(error))
 
 

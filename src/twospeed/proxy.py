@@ -23,21 +23,26 @@ from twospeed.policy.access import Caller
 from twospeed.policy.allowance import restated, without_limits
 from twospeed.policy.arms import Arms, Asked, Assigned
 from twospeed.policy.catalogue import Catalogue
-from twospeed.policy.choose import Chooser, unserved
+from twospeed.policy.choose import PLAIN, Case, Chooser, Policy, unserved
 from twospeed.policy.classify import Classifier
 from twospeed.policy.completing import completing, family_notes
 from twospeed.policy.down import down, note
 from twospeed.policy.estimate import BYTES_PER_TOKEN
+from twospeed.policy.explaining import header, sentences
 from twospeed.policy.headers import Pair, to_client, without_dialect
 from twospeed.policy.keystroke import CancelOlder, Stroke
 from twospeed.policy.limit import Permit, Refusal
+from twospeed.policy.money import bill
 from twospeed.policy.plan import Needs, Planner, fitting
 from twospeed.policy.race import MAX_ATTEMPTS
 from twospeed.policy.session import identify
+from twospeed.policy.signals import signals
+from twospeed.policy.switching import thread_of
 from twospeed.quotas import Quotas, refused
 from twospeed.relay import Reply, interrupt, relay
+from twospeed.resume import Resume, may_resume
 from twospeed.seats import Seats
-from twospeed.types import Backend, Offer, Plan, Record, Request, Sink, Tier, Trace, Verdict
+from twospeed.types import Backend, Conversation, Offer, Plan, Record, Request, Sink, Tier, Trace, Verdict
 from twospeed.upstream.attempt import Attempts
 from twospeed.upstream.client import Job, Try
 
@@ -80,6 +85,7 @@ class Proxy:
         version: Of the configuration, for the record.
         seats: Who may be under way at once.
         quotas: What callers' keys may use.
+        policy: What the operator has written about routing.
         mirror: Listens to requests that a rollout is about, and copies some of them once they are served.
 
     `serving`: requests under way; a snapshot that was replaced may be closed when there are none. `arms`: the rollouts that
@@ -101,10 +107,12 @@ class Proxy:
         seats: Seats,
         quotas: Quotas,
         mirror: Mirror,
+        policy: Policy = PLAIN,
     ) -> None:
         self.catalogue = catalogue
         self._planner = planner
-        self._chooser = Chooser(catalogue, planner)
+        self._chooser = Chooser(catalogue, planner, policy)
+        self._switching = policy.switching
         self._classifier = classifier
         self._attempts = attempts
         self._sinks = sinks
@@ -127,11 +135,12 @@ class Proxy:
         seat: Tier | None = None
         heartbeat: Heartbeat | None = None
         due: Permit | None = None
+        resume: Resume | None = None
         witness: Witness | None = None
         try:
             request = call.dialect.decode(call.body, call.endpoint)
             self._name(record, call, request)
-            verdict, backends = self._choose(call, request)
+            verdict, backends = self._choose(call, record, request)
             if not backends:
                 self._estimate(call, request, reply, record)
                 return
@@ -140,11 +149,16 @@ class Proxy:
             if assigned is not None:
                 witness = self._mirror.attend(assigned, call.dialect, call.headers, request, record, plan, reply)
                 reply = witness.reply if witness else reply
+            record.told = call.headers.get(b"x-twospeed-explain") == b"1"
+            if record.told or (record.trace is not None and record.trace.sampled):
+                self._explain(call, record, request, verdict, plan)
             if request.completion is not None and request.stream:
                 await self._keystrokes.begin(record.id, _stroke(record, request), self._rule(plan))
             if call.caller.limit is not None:
                 due = await self._due(call, request, plan, record)
             seat = await self._seats.take(plan.tier, plan.deadline)
+            if plan.hedge is not None and self._seats.use(plan.tier) > plan.hedge.busy:
+                plan = replace(plan, hedge=None)
             heartbeat = self._heartbeat(call, plan, reply, record)
             try:
                 attempt = await self._attempts.run(plan, self._job(call, request, record), record)
@@ -156,13 +170,22 @@ class Proxy:
                 attempt = await self._attempts.run(plan, self._job(call, request, record), record)
             if heartbeat:
                 heartbeat.stop()
-            self._planner.bind(plan.tier, record.session, attempt.row.backend.name)
+            self._planner.bind(plan.tier, record.session, attempt.row.backend.name, self._clock())
             if assigned is not None and self.arms is not None:
                 self.arms.served(assigned.split, record.session, attempt.row.backend.name)
-            _let_go(call, request)
+            if may_resume(plan, call.dialect, request) and attempt.reader is not None:
+                resume = Resume(self._attempts, plan, attempt.job, record, attempt, self._clock)
+            else:
+                _let_go(call, request)
             record.committed_at = attempt.row.first_token_at
             await relay(
-                attempt, self._headers(record, attempt, call.allowance), reply, record, plan.deadline, self._clock
+                attempt,
+                self._headers(record, attempt, call.allowance),
+                reply,
+                record,
+                plan.deadline,
+                self._clock,
+                resume,
             )
         except Fault as fault:
             self._refuse(call, reply, record, fault)
@@ -170,9 +193,9 @@ class Proxy:
             self._empty(call, request, reply, record, empty.fault)
         except asyncio.CancelledError:
             if not self._keystrokes.superseded(record.id):
-                self._cut(reply, record, attempt)
+                self._cut(reply, record, resume.attempt if resume else attempt)
                 raise
-            self._supersede(call.dialect.reader(request), reply, record, attempt)
+            self._supersede(call.dialect.reader(request), reply, record, resume.attempt if resume else attempt)
         except BaseException as bug:
             record.fault, record.fault_detail = Kind.INTERNAL, type(bug).__name__
             raise
@@ -180,7 +203,7 @@ class Proxy:
             if heartbeat:
                 heartbeat.stop()
             self._seats.give(seat)
-            self._close(record, attempt, due, witness)
+            self._close(record, resume.attempt if resume else attempt, due, witness, resume)
 
     def _opened(self, call: Call) -> Record:
         self.serving += 1
@@ -207,19 +230,40 @@ class Proxy:
         if b"idempotency-key" in call.headers:
             request.stateful = True  # another provider does not know the key, so a replay may act twice (R3)
 
-    def _choose(self, call: Call, request: Request) -> tuple[Verdict, Sequence[Backend]]:
+    def _choose(self, call: Call, record: Record, request: Request) -> tuple[Verdict, Sequence[Backend]]:
         """Find tier and backends; none where the answer can be estimated here instead."""
         dialect = call.dialect
-        verdict, backends = self._chooser.choose(
+        case = Case(
             request,
             call.headers,
             call.caller,
             dialect.served_by,
-            lambda: self._classifier.classify(dialect.conversation(request)),
+            lambda: self._classify(dialect.conversation(request)),
+            lambda: dialect.conversation(request),
+            record.session,
         )
+        if self._switching is not None:
+            case.thread = record.thread = thread_of(record.session, dialect.opening(request))
+            case.now, case.line = self._clock(), self._classifier.line
+        verdict, backends = self._chooser.choose(case)
+        record.observed, record.weighed = verdict.observed, verdict.weighed
         if not backends and not hasattr(dialect, "estimate"):
             raise unserved(request)
         return verdict, backends
+
+    def _classify(self, conversation: Conversation) -> Verdict:
+        verdict = self._classifier.classify(conversation)
+        self._classifier.adapt(verdict.tier)
+        return verdict
+
+    def _explain(self, call: Call, record: Record, request: Request, verdict: Verdict, plan: Plan) -> None:
+        """Put the decision into words, where the client or the trace wants them."""
+        classifier = self._classifier
+        if verdict.score is None:
+            record.explained = sentences(verdict, None, (), plan.candidates)
+            return
+        told = signals(classifier.learned, classifier.reader, call.dialect.conversation(request))
+        record.explained = sentences(verdict, classifier.line, told, plan.candidates)
 
     def _estimate(self, call: Call, request: Request, reply: Reply, record: Record) -> None:
         """Answer here what no provider answers, and say that it is an estimate."""
@@ -380,6 +424,7 @@ class Proxy:
             (b"x-twospeed-reason", ",".join(record.reasons[:3]).encode("latin-1", "replace")),
             (b"x-twospeed-attempts", b"%d" % len(record.attempts)),
             *(_arm_headers(record) if record.arm else ()),
+            *(((b"x-twospeed-explain", header(record.explained)),) if record.told else ()),
         ]
 
     def _passed(self, attempt: Try) -> list[Pair]:
@@ -398,6 +443,8 @@ class Proxy:
     def _refuse(self, call: Call, reply: Reply, record: Record, fault: Fault) -> None:
         """Record a fault and, where nothing was sent yet, answer it in the caller's dialect."""
         record.fault, record.fault_detail = fault.kind, fault.detail
+        if fault.kind is Kind.DENIED:
+            record.reasons = (fault.detail,)
         if reply.started:
             if not reply.done:  # the head went out early, with a keep-alive: only the stream can say it now (R1)
                 record.status = reply.status
@@ -447,7 +494,14 @@ class Proxy:
         if reply.started and attempt is not None and attempt.reader is not None:
             interrupt(attempt, reply, record, fault)
 
-    def _close(self, record: Record, attempt: Try | None, due: Permit | None, witness: Witness | None) -> None:
+    def _close(
+        self,
+        record: Record,
+        attempt: Try | None,
+        due: Permit | None,
+        witness: Witness | None,
+        resume: Resume | None,
+    ) -> None:
         """Settle what is open and tell everyone who listens."""
         self.serving -= 1
         self._keystrokes.end(record.id)
@@ -455,8 +509,11 @@ class Proxy:
             self._attempts.close(attempt, record.fault, record.fault_detail)
             reader = attempt.reader
             record.finish = reader.finish if reader else attempt.finish
-            record.usage = attempt.usage
+            record.usage = attempt.usage if resume is None else resume.total(attempt.usage)
             record.notes += [f"dropped:{what}" for what in attempt.dropped]
+            record.cost = bill(record.attempts)
+            if record.thread and self._switching is not None:
+                self._switching.served(record)
         if due is not None:
             self._quotas.settle(due, record)
         record.ended_at = self._clock()

@@ -22,12 +22,15 @@ from twospeed.dialects.openai_completions import Way
 from twospeed.mirror import ANSWER_BYTES, BoundedTransport, Mirror, Twin
 from twospeed.policy.access import Caller, Callers
 from twospeed.policy.arms import granted
+from twospeed.policy.choose import Policy
 from twospeed.policy.classify import Classifier
 from twospeed.policy.held import Shelf
 from twospeed.policy.limit import Limit
 from twospeed.policy.overload import Caps, caps
 from twospeed.policy.plan import Planner
+from twospeed.policy.rules import Rules
 from twospeed.policy.shadow import Books
+from twospeed.policy.switching import Switching
 from twospeed.policy.tracing import begin
 from twospeed.proxy import Proxy
 from twospeed.quotas import Quotas
@@ -110,7 +113,7 @@ class Runtime:
         )
         self.proxy = Proxy(
             self.catalogue,
-            Planner(self.catalogue.lanes, names, memory.health, memory.affinity),
+            Planner(self.catalogue.lanes, names, memory.health, memory.affinity, self._under_way),
             Classifier(loaded.config.classify),
             Attempts(self.links, memory.limits, memory.health, memory.estimates, clock, random.random),
             sinks,
@@ -122,7 +125,17 @@ class Runtime:
             self.seats,
             Quotas(memory.limits, memory.estimates, time.time),
             self.mirror,
+            self._policy(loaded),
         )
+
+    def _under_way(self, backend: str) -> int:
+        return self.links[backend].under_way
+
+    def _policy(self, loaded: Loaded) -> Policy:
+        catalogue = self.catalogue
+        switching = Switching(loaded.config.sessions, catalogue.lanes, catalogue.backends, self.memory.affinity)
+        watches = loaded.config.classify.mode == "observe"
+        return Policy(Rules(loaded.config.rules), watches, switching if switching.active else None)
 
     @staticmethod
     def new_id() -> str:

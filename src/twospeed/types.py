@@ -267,6 +267,7 @@ class Plan(msgspec.Struct, frozen=True):
     most: int = 3  # attempts that may reach a provider (R4)
     switches: Switches | None = None  # what flags turned, None for nothing
     hedge: Hedging | None = None  # None: one backend at a time
+    resume: bool = False  # a stream of plain text that breaks may go on at the next candidate
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -334,6 +335,7 @@ class Attempt(msgspec.Struct):
     span: str = ""
     usage: Usage | None = None  # None where nothing was used, as far as anyone knows
     hedge: bool = False  # begun beside another one
+    resumed: bool = False  # went on with a stream that another one had begun
 
 
 class Record(msgspec.Struct):
@@ -387,6 +389,7 @@ class Record(msgspec.Struct):
     observed: Verdict | None = None
     weighed: Weighed | None = None
     explained: tuple[str, ...] = ()
+    told: bool = False  # the client asked for the explanation
     thread: str = ""  # one conversation of the session, where that matters
 
     @property

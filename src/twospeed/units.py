@@ -165,6 +165,7 @@ PositiveCount = Annotated[
     _POSITIVE,
     _text("count", _A_COUNT, 500, "128k", plain={"type": "integer", "minimum": 1}),
 ]
+Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Size = Annotated[int, BeforeValidator(size), _POSITIVE, _text("size", _A_SIZE, "64KiB", "32MB")]
 Fraction = Annotated[
     float,

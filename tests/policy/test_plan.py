@@ -5,6 +5,7 @@ from tests.fakes import Notes
 from twospeed.policy.access import Caller
 from twospeed.policy.plan import Lane, Needs, Planner, Route
 from twospeed.policy.rank.ordered import Rank
+from twospeed.stores.memory import MemoryAffinity
 from twospeed.types import Backend, Request, Timeouts, Verdict
 
 A = Backend("a", "m", "r", "a/m@r", context=8_000, images=False)
@@ -14,25 +15,22 @@ NAMES = {"a/m@r": ("a/m", "fast", "auto"), "b/m@r": ("b/m", "fast", "auto"), "c/
 REQUEST = Request("openai_chat", "/v1/chat/completions", b"{}", "auto", (0, 0), None, stream=True)
 
 
-class Affinity(dict[str, str]):
-    """Sessions in a dict."""
-
-    def put(self, session: str, backend: str) -> None:
-        self[session] = backend
-
-
 class Desk:
     """A planner with what it looks at."""
 
     def __init__(self) -> None:
-        self.health, self.affinity = Notes(), Affinity()
+        self.now = 10.0
+        self.health, self.affinity = Notes(), MemoryAffinity(lambda: self.now, 3_600.0, 100)
         timeouts = Timeouts(1.0, 2.0, 3.0, 60.0)
         lanes = {"fast": Lane((A, B), timeouts, Rank()), "deep": Lane((C,), timeouts, Rank())}
         self.planner = Planner(lanes, NAMES, self.health, self.affinity)
 
     def order(self, session: str = "", needs: Needs | None = None) -> list[str]:
-        plan = self.planner.plan("fast", (A, B), session, needs or Needs(), REQUEST, 10.0)
+        plan = self.planner.plan("fast", (A, B), session, needs or Needs(), REQUEST, self.now)
         return [candidate.backend.provider for candidate in plan.candidates]
+
+    def bind(self, backend: str) -> None:
+        self.planner.bind("fast", "s", backend, self.now)
 
 
 def caller(*models: str) -> Caller:
@@ -50,7 +48,7 @@ def test_written_order_and_deadline():
 def test_a_session_goes_back_to_its_backend():
     """Where its prompt cache is."""
     desk = Desk()
-    desk.planner.bind("fast", "s", "b/m@r")
+    desk.bind("b/m@r")
     assert desk.order("s") == ["b", "a"]
     assert desk.order("other") == ["a", "b"]
 
@@ -58,13 +56,26 @@ def test_a_session_goes_back_to_its_backend():
 def test_an_unhealthy_backend_does_not_hold_its_session():
     """A session waits for nobody; it rebinds only when its own backend is out."""
     desk = Desk()
-    desk.planner.bind("fast", "s", "b/m@r")
-    desk.planner.bind("fast", "s", "a/m@r")
+    desk.bind("b/m@r")
+    desk.bind("a/m@r")
     assert desk.order("s") == ["b", "a"]
     desk.health.open.add("b/m@r")
     assert desk.order("s") == ["a", "b"]
-    desk.planner.bind("fast", "s", "a/m@r")
+    desk.bind("a/m@r")
     desk.health.open.clear()
+    assert desk.order("s") == ["a", "b"]
+
+
+def test_a_session_is_free_when_its_cache_is_gone():
+    """After a pause longer than the provider's cache window nothing holds it, and the next to serve it has it."""
+    desk = Desk()
+    desk.bind("b/m@r")
+    desk.now += 299.0
+    assert desk.order("s") == ["b", "a"]
+    desk.now += 2.0
+    assert desk.order("s") == ["a", "b"]
+    desk.bind("a/m@r")
+    desk.bind("b/m@r")
     assert desk.order("s") == ["a", "b"]
 
 

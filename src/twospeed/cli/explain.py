@@ -8,12 +8,15 @@ from twospeed.config import Loaded
 from twospeed.dialects import Dialect, discover
 from twospeed.policy.access import Caller
 from twospeed.policy.breaker import Breaker
-from twospeed.policy.choose import Chooser, unserved
+from twospeed.policy.choose import Case, Chooser, Policy, unserved
 from twospeed.policy.classify import Classifier
 from twospeed.policy.completing import completing
 from twospeed.policy.estimate import BYTES_PER_TOKEN
+from twospeed.policy.explaining import sentences
 from twospeed.policy.plan import Needs, Planner
+from twospeed.policy.rules import Rules
 from twospeed.policy.session import identify
+from twospeed.policy.signals import signals
 from twospeed.stores.memory import MemoryAffinity, MemoryHealth
 from twospeed.types import Candidate
 
@@ -23,13 +26,17 @@ def explanation(loaded: Loaded, body: bytes, headers: Mapping[bytes, bytes]) -> 
     endpoint, body, dialect = _request(body)
     request = dialect.decode(body, endpoint)
     planner, anyone = _planner(loaded), Caller("explain", b"", ["*"])
-    verdict, backends = Chooser(loaded.catalogue, planner).choose(
+    classifier = Classifier(loaded.config.classify)
+    policy = Policy(Rules(loaded.config.rules), loaded.config.classify.mode == "observe")
+    case = Case(
         request,
         headers,
         anyone,
         dialect.served_by,
-        lambda: Classifier(loaded.config.classify).classify(dialect.conversation(request)),
+        lambda: classifier.classify(dialect.conversation(request)),
+        lambda: dialect.conversation(request),
     )
+    verdict, backends = Chooser(loaded.catalogue, planner, policy).choose(case)
     if not backends and not hasattr(dialect, "estimate"):
         raise unserved(request)
     if request.completion is not None:
@@ -37,6 +44,8 @@ def explanation(loaded: Loaded, body: bytes, headers: Mapping[bytes, bytes]) -> 
     session = identify("explain", headers, dialect.declared(request), dialect.opening(request))
     needs = Needs(tokens=int(len(body) / BYTES_PER_TOKEN))
     plan = planner.plan(verdict.tier, backends, session.key, needs, request, 0.0)
+    scored = verdict.score is not None
+    told = signals(classifier.learned, classifier.reader, dialect.conversation(request)) if scored else ()
     return {
         "endpoint": endpoint,
         "model": request.model,
@@ -44,6 +53,8 @@ def explanation(loaded: Loaded, body: bytes, headers: Mapping[bytes, bytes]) -> 
         "score": verdict.score,
         "gain": verdict.gain,
         "reasons": list(verdict.reasons),
+        "explained": list(sentences(verdict, classifier.line if scored else None, told, plan.candidates)),
+        "observed": verdict.observed.tier if verdict.observed else None,
         "session": session.source,
         "tokens": needs.tokens,
         "candidates": [_candidate(candidate) for candidate in plan.candidates],
@@ -58,6 +69,7 @@ def in_words(result: Mapping[str, Any]) -> str:
         f"{result['endpoint']} with model '{result['model']}', about {result['tokens']} tokens",
         f"  tier:     {result['tier']}{score}",
         f"  because:  {', '.join(result['reasons'])}",
+        *(f"            {sentence}" for sentence in result["explained"]),
         f"  session:  from {result['session']}",
         "  order:",
     ]

@@ -51,6 +51,12 @@ class Catalogue:
                 self._cache[model] = route
             return route
 
+    def honoured(self, model: str) -> Route | None:
+        """Return the backends that serve exactly this model, whatever `models` makes of its name; None for none."""
+        bare = model.partition("/")[2] or model
+        backends = tuple(b for b in self.backends.values() if b.model in (model, bare))
+        return self._pinned((model,), backends, "model") if backends else None
+
     def names_of(self, backend: Backend) -> tuple[str, ...]:
         """Return every name a backend is reachable under; globs are no names, they only lead to some."""
         return self._names[backend.name]
@@ -119,6 +125,8 @@ class Catalogue:
             settings.cancel_older,
             settings.keepalive_after,
             settings.when_down,
+            settings.hedge.hedging() if settings.hedge else None,
+            settings.resume,
         )
 
     def _gather(self, targets: Sequence[str]) -> tuple[Backend, ...]:

@@ -1,52 +1,132 @@
-"""Which tier, and which backends of it: pinned by header or by name, else classified; within what the caller may use."""
+"""Which tier, and which backends of it, within what the caller may use.
+
+What an operator has decided of a session comes first, then the operator's rules, then the client's pin by header or by
+name; what is left is classified, and a conversation under way stays where its prompt is cached unless moving is worth it.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+from msgspec.structs import replace
 
 from twospeed.errors import Fault, Kind
 from twospeed.policy.access import Caller
 from twospeed.policy.catalogue import Catalogue
+from twospeed.policy.content import open_all
 from twospeed.policy.down import OTHER
+from twospeed.policy.language import language
+from twospeed.policy.marks import has_image
 from twospeed.policy.plan import Planner, Route
+from twospeed.policy.rules import Asked, Rules
+from twospeed.policy.switching import Switching
 from twospeed.policy.wishes import wished
-from twospeed.types import TIERS, Backend, Request, Tier, Verdict
+from twospeed.types import TIERS, Backend, Conversation, Request, Tier, Verdict
+
+
+class Case(msgspec.Struct):
+    """One request to be decided.
+
+    `served_by`: names of provider dialects that can serve it; a request bound to its own is narrowed further. `classify`:
+    what auto says. `session`: its key, "" for none; `thread`: which of its conversations, "" where that does not matter.
+    """
+
+    request: Request
+    headers: Mapping[bytes, bytes]
+    caller: Caller
+    served_by: tuple[str, ...]
+    classify: Callable[[], Verdict]
+    conversation: Callable[[], Conversation]
+    session: str = ""
+    thread: str = ""
+    now: float = 0.0
+    line: float = 0.5
+
+
+class Policy(msgspec.Struct):
+    """What an operator has written about routing beyond names and tiers, for one configuration snapshot."""
+
+    rules: Rules = Rules(())
+    observe: bool = False
+    switching: Switching | None = None  # None where nothing can be weighed
+
+
+PLAIN = Policy()
 
 
 class Chooser:
     """Answers for one configuration snapshot."""
 
-    def __init__(self, catalogue: Catalogue, planner: Planner) -> None:
+    def __init__(self, catalogue: Catalogue, planner: Planner, policy: Policy = PLAIN) -> None:
         self._catalogue = catalogue
         self._planner = planner
+        self._policy = policy
 
-    def choose(
-        self,
-        request: Request,
-        headers: Mapping[bytes, bytes],
-        caller: Caller,
-        served_by: tuple[str, ...],
-        classify: Callable[[], Verdict],
-    ) -> tuple[Verdict, Sequence[Backend]]:
+    def choose(self, case: Case) -> tuple[Verdict, Sequence[Backend]]:
         """Find the tier, and the backends of it that this caller may use and that can serve the request.
-
-        Args:
-            served_by: Names of provider dialects that can serve it; a request bound to its own is narrowed further.
 
         Returns: no backends where those there are speak none of these dialects; `unserved` says it in words.
 
-        Raises: Fault MODEL_NOT_FOUND, BAD_REQUEST for a wrong pin.
+        Raises: Fault MODEL_NOT_FOUND, DENIED by a rule, BAD_REQUEST for a wrong pin.
         """
-        pinned = pinned_tier(headers)
-        route = self._route(caller, request)
-        if pinned:
-            route = Route(pinned, reason="header")
-        if request.bound:
-            served_by = (request.dialect,)
-        verdict, backends = self._planner.within_reach(choose(route, classify), route, caller, served_by)
+        request, caller = case.request, case.caller
+        route, verdict = self._taken_over(case) or self._ruled(case) or self._asked_for(case)
+        served_by = (request.dialect,) if request.bound else case.served_by
+        verdict, backends = self._planner.within_reach(verdict, route, caller, served_by)
         if not backends and not self._planner.within_reach(verdict, route, caller)[1]:
             raise unknown_model(request.model)
         if backends and request.wishes is not None:
             backends = self._wished(request, caller, verdict, list(backends), served_by)
         return verdict, backends
+
+    def _taken_over(self, case: Case) -> tuple[Route, Verdict] | None:
+        """Return where an operator has sent this session, None where the caller's key does not reach that."""
+        to = self._planner.pinned(case.session) if case.session else None
+        if to is None:
+            return None
+        route = Route(to, reason="operator") if to in TIERS else self._catalogue.route(to)
+        if route is None or route.tier is None:
+            return None
+        verdict = Verdict(route.tier, ("pinned:operator",))
+        reached = self._planner.within_reach(verdict, route, case.caller, case.served_by)[1]
+        return (route, verdict) if reached else None
+
+    def _ruled(self, case: Case) -> tuple[Route, Verdict] | None:
+        """Return what the first rule that fits says. Raises: Fault DENIED."""
+        rules = self._policy.rules
+        rule = rules.first(_asked(case)) if rules else None
+        if rule is None:
+            return None
+        reason = f"rule:{rule.name}"
+        if rule.deny is not None:
+            raise Fault(Kind.DENIED, rule.deny, detail=reason)
+        if rule.tier is not None:
+            return Route(None), Verdict(rule.tier, (reason,))
+        route = self._named(case.caller, (rule.model or "",), case.request.model)
+        verdict = choose(route, case.classify)
+        return route, replace(verdict, reasons=(reason, *verdict.reasons))
+
+    def _asked_for(self, case: Case) -> tuple[Route, Verdict]:
+        """Return what the client asks for, by header or by name; else what its content asks for."""
+        pinned = pinned_tier(case.headers)
+        route = self._route(case.caller, case.request)
+        if pinned:
+            route = Route(pinned, reason="header")
+        if self._policy.observe:
+            return self._observed(case, route)
+        verdict = choose(route, case.classify)
+        if route.tier is None and self._policy.switching is not None:
+            verdict = self._policy.switching.weigh(verdict, case.line, case.thread, case.now)
+        return route, verdict
+
+    def _observed(self, case: Case, route: Route) -> tuple[Route, Verdict]:
+        """Honour the client's model and note what auto says; there is nothing to honour in `auto` itself."""
+        honoured = self._catalogue.honoured(case.request.model) if route.tier is None else None
+        if honoured is not None and case.caller.may_use(case.request.model, *honoured.names):
+            route = honoured
+        auto = case.classify()
+        if route.tier is None:
+            return route, auto
+        return route, replace(choose(route, case.classify), observed=auto)
 
     def elsewhere(
         self,
@@ -59,10 +139,12 @@ class Chooser:
     ) -> tuple[Verdict, Sequence[Backend]]:
         """Find the backends of the other tier for a request whose own tier is down.
 
-        Returns: none for a request that named backends or providers itself: it is never sent beyond those.
+        Returns: none for a request that named backends or providers itself, or that an operator has sent where it is: it is
+        never sent beyond those.
         """
-        named = not pinned_tier(headers) and self._route(caller, request).backends
-        if named or request.wishes is not None:
+        ruled = verdict.reasons[0].startswith(_OPERATORS)
+        named = not pinned_tier(headers) and not ruled and self._route(caller, request).backends
+        if named or ruled or request.wishes is not None:
             return verdict, ()
         other = OTHER[verdict.tier]
         moved = Verdict(other, (f"down:{verdict.tier}", *verdict.reasons), verdict.score, verdict.gain)
@@ -72,11 +154,15 @@ class Chooser:
 
     def _route(self, caller: Caller, request: Request) -> Route:
         """Return what the name asked for leads to; where it leads nowhere, the first of `models` that leads anywhere."""
-        for name in (request.model, *(request.wishes.models if request.wishes else ())):
+        names = (request.model, *request.wishes.models) if request.wishes else (request.model,)
+        return self._named(caller, names, request.model)
+
+    def _named(self, caller: Caller, names: Sequence[str], asked: str) -> Route:
+        for name in names:
             route = self._catalogue.route(name)
             if route is not None and caller.may_use(name, *route.names):
                 return route
-        raise unknown_model(request.model)
+        raise unknown_model(asked)
 
     def _wished(
         self, request: Request, caller: Caller, verdict: Verdict, backends: list[Backend], served_by: tuple[str, ...]
@@ -87,6 +173,23 @@ class Chooser:
             if route is not None and caller.may_use(name, *route.names):
                 backends += self._planner.within_reach(verdict, route, caller, served_by)[1]
         return wished(list(dict.fromkeys(backends)), request.wishes, self._planner.health)
+
+
+_OPERATORS = ("rule:", "pinned:operator")  # reasons of what an operator decided
+
+
+def _asked(case: Case) -> Asked:
+    request = case.request
+    return Asked(
+        request.endpoint,
+        request.model,
+        case.caller.name,
+        case.headers,
+        len(request.body),
+        lambda: language(case.headers, request.body),
+        lambda: case.conversation().tools,
+        lambda: has_image(open_all(case.conversation().messages)),
+    )
 
 
 def pinned_tier(headers: Mapping[bytes, bytes]) -> Tier | None:

@@ -24,15 +24,21 @@ _LOW = frozenset(("none", "minimal", "low"))
 _COMPLETIONS = ("completions", "fim/completions", "beta/completions")
 
 
+STEP = 0.0005  # of the score, per request
+
+
 class Target(Settings):
     """`classify.target`: where the line between the tiers is drawn; give one, or none for the line the model advises."""
 
     threshold: Fraction | None = None
     """Deep from this score on."""
     deep_share: Fraction | None = None
-    """Share of the traffic the model was calibrated on that goes deep."""
+    """Share of the requests that goes deep, those with a reason of their own included; begins with the line that gives
+    this share of the traffic the model was calibrated on, and follows the traffic it meets as `adapt` says."""
     quality: Fraction | None = None
     """Part of the quality gap between the tiers to recover, with as little deep traffic as that takes."""
+    adapt: Fraction = 0.15
+    """With `deep_share`: how far the line may move from where it began, slowly, so that the share is met; 0: not at all."""
 
     @model_validator(mode="after")
     def _one(self) -> "Target":
@@ -57,6 +63,9 @@ class Classify(Settings):
     """Tokens the fast tier can read; larger requests go deep."""
     fast_images: bool = False
     """The fast tier can read images; else requests with images go deep."""
+    mode: Literal["decide", "observe"] = "decide"
+    """observe: a client that asks for a model gets that model, and what auto would have decided is only recorded; requests
+    for `auto` itself are decided. For trying out routing on live traffic."""
     effort: bool = True
     """A high reasoning effort asked for by the client means deep; a low one leans fast."""
     target: Target = Field(default_factory=Target)
@@ -74,13 +83,29 @@ class _Ruling(NamedTuple):
 
 
 class Classifier:
-    """Decides requests. Loads its weights once; what it keeps between requests saves time and changes no verdict."""
+    """Decides requests. Loads its weights once; what it keeps between requests saves time and changes no verdict.
+
+    `line`: score from which requests go deep; stays at `first_line` unless `adapt` is called.
+    """
 
     def __init__(self, settings: Classify, learned: Learned | None = None) -> None:
         self.settings = settings
         self.learned = learned or load()
-        self.line = _line(settings.target, self.learned)
+        self.line = self.first_line = _line(settings.target, self.learned)
         self.reader = Reader(self.learned)
+        target = settings.target
+        self._share = target.deep_share if target.adapt else None
+        self._lowest, self._highest = self.line - target.adapt, self.line + target.adapt
+
+    def adapt(self, tier: Tier) -> None:
+        """Move the line a little towards the share that is wanted, after a request was given `tier`.
+
+        Source: stochastic approximation of a quantile (Robbins and Monro, 1951). A share that is off by ten points moves
+        the line by 0.05 within a thousand requests.
+        """
+        if self._share is not None:
+            line = self.line + STEP * ((tier == "deep") - self._share)
+            self.line = min(self._highest, max(self._lowest, line))
 
     def classify(self, conversation: Conversation) -> Verdict:
         """Return the tier with its reasons, most decisive first."""

@@ -12,16 +12,18 @@ from msgspec.structs import replace
 from pydantic import Field
 
 from twospeed.policy.access import Caller
-from twospeed.policy.affinity import Affinity
+from twospeed.policy.affinity import Affinity, Bound
 from twospeed.policy.breaker import Health
 from twospeed.policy.down import WhenDown, most
+from twospeed.policy.hedge import Hedge
 from twospeed.policy.keystroke import CancelOlder
-from twospeed.policy.rank import Ordering, Rank
+from twospeed.policy.rank import Load, Ordering, Rank, unloaded
 from twospeed.policy.rank.ordered import Rank as Ordered
-from twospeed.types import Backend, Candidate, Offer, Plan, Request, Settings, Tier, Timeouts, Verdict
+from twospeed.types import Backend, Candidate, Hedging, Offer, Plan, Request, Settings, Tier, Timeouts, Verdict
 from twospeed.units import Duration, PositiveCount, PositiveDuration
 
 AUTO = "auto"
+CACHE_WINDOW = 300.0  # seconds, of backends that are in no tier
 _KNOWN = 4_096  # answers kept; routes also come from what requests wish for
 
 
@@ -64,6 +66,12 @@ class TierSettings(Settings):
     """What becomes of a request when no backend of this tier can serve. refuse: an error that says when to come back;
     other_tier: the other tier serves it, where the request named no backends itself; empty: a completion gets an empty
     answer, so that the editor goes on working, and everything else is refused."""
+    resume: bool = False
+    """Whether a stream of plain text that breaks goes on at the next backend, instead of ending with an error. Completions
+    go on anywhere; chat and Messages where the provider's `quirks.prefill` says how. Never inside a tool call, after
+    reasoning, or in a JSON answer."""
+    hedge: Hedge | None = None
+    """Ask a second backend of the tier while the first stays silent; left out: never. Meant for the fast tier."""
 
 
 class Tiers(Settings):
@@ -98,6 +106,8 @@ class Lane(msgspec.Struct, frozen=True):
     cancel_older: CancelOlder = "typing"
     keepalive_after: float = 30.0  # seconds, 0 for never
     when_down: WhenDown = "refuse"
+    hedge: Hedging | None = None
+    resume: bool = False
 
 
 class Needs(msgspec.Struct, frozen=True):
@@ -120,15 +130,22 @@ class Planner:
         names: Every name a backend is reachable under, for callers' allow-lists.
         health: Which backends may be tried.
         affinity: Where sessions went before.
+        load: Requests under way at a backend, as far as this process knows.
     """
 
     def __init__(
-        self, lanes: Mapping[Tier, Lane], names: Mapping[str, Sequence[str]], health: Health, affinity: Affinity
+        self,
+        lanes: Mapping[Tier, Lane],
+        names: Mapping[str, Sequence[str]],
+        health: Health,
+        affinity: Affinity,
+        load: Load = unloaded,
     ) -> None:
         self._lanes = lanes
         self._names = names
         self.health = health
         self._affinity = affinity
+        self._load = load
         self._candidates: dict[tuple[str, Tier, bool], Candidate] = {}
         self._reach: dict[tuple[str, Tier, tuple[Backend, ...], tuple[str, ...]], tuple[Backend, ...]] = {}
 
@@ -193,9 +210,9 @@ class Planner:
         """
         lane = self._lanes[tier]
         order = [backend.name for backend in fitting(backends, needs)]
-        if len(order) > 1 and not ordered and request.wishes is None:
-            order = self._ordered(lane, order, session, tier)
         known = {backend.name: backend for backend in backends}
+        if len(order) > 1 and not ordered and request.wishes is None:
+            order = self._ordered(lane, order, backends, session, tier, now)
         candidates = tuple([self._candidate(known[name], tier, lane) for name in order])
         if needs.idle < lane.timeouts.idle:
             candidates = tuple([_hurried(candidate, needs.idle) for candidate in candidates])
@@ -204,22 +221,51 @@ class Planner:
             tries += 1  # the stable version has as many as without the rollout
             candidates = (replace(candidates[0], offer=offer), *candidates[1:])
         deadline = now + min(lane.timeouts.total, needs.total)
-        return Plan(tier, candidates, deadline, request.stream, not request.stateful, tries)
+        hedge = lane.hedge
+        if hedge is not None and (not request.stream or request.stateful or len(order) < 2 or offer is not None):
+            hedge = None
+        return Plan(
+            tier,
+            candidates,
+            deadline,
+            request.stream,
+            not request.stateful,
+            tries,
+            None,
+            hedge,
+            lane.resume and request.stream and not request.stateful,
+        )
 
-    def bind(self, tier: Tier, session: str, backend: str) -> None:
-        """Remember which backend served a session; a transient failure of its own backend does not rebind it."""
-        if not session or len(self._lanes[tier].backends) < 2:
+    def pinned(self, session: str) -> str | None:
+        """Return the tier or backend that an operator has sent the session to."""
+        return self._affinity.pinned(session)
+
+    def bind(self, tier: Tier, session: str, backend: str, now: float) -> None:
+        """Remember which backend served a session; a transient failure of its own backend does not rebind it, a pause in
+        which that backend has forgotten the prompt does."""
+        lane = self._lanes[tier]
+        if not session or len(lane.backends) < 2:
             return
-        bound = self._affinity.get(affinity_key(session, tier))
-        if bound is None or bound == backend or not self.health.usable(bound):
-            self._affinity.put(affinity_key(session, tier), backend)
+        key = affinity_key(session, tier)
+        bound = self._affinity.bound(key)
+        if bound is None or bound.backend == backend or not self._holds(bound, lane.backends, now):
+            self._affinity.put(key, backend)
 
-    def _ordered(self, lane: Lane, names: list[str], session: str, tier: Tier) -> list[str]:
-        order = lane.rank.order(names, self.health, session)
-        bound = self._affinity.get(affinity_key(session, tier)) if session else None
-        if bound in order and bound != order[0] and self.health.usable(bound):
-            order = [bound, *(name for name in order if name != bound)]
-        return order
+    def _ordered(
+        self, lane: Lane, names: list[str], backends: Sequence[Backend], session: str, tier: Tier, now: float
+    ) -> list[str]:
+        order = lane.rank.order(names, self.health, session, self._load)
+        bound = self._affinity.bound(affinity_key(session, tier)) if session else None
+        if bound is None or bound.backend == order[0] or bound.backend not in order:
+            return order
+        if not self._holds(bound, backends, now):
+            return order
+        return [bound.backend, *(name for name in order if name != bound.backend)]
+
+    def _holds(self, bound: Bound, backends: Sequence[Backend], now: float) -> bool:
+        """Say whether a session gains from going back: its backend is healthy and has the prompt in its cache."""
+        window = next((backend.cache_window for backend in backends if backend.name == bound.backend), CACHE_WINDOW)
+        return now - bound.at < window and self.health.usable(bound.backend)
 
     def _candidate(self, backend: Backend, tier: Tier, lane: Lane) -> Candidate:
         key = (backend.name, tier, not self.health.usable(backend.name))

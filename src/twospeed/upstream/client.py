@@ -46,6 +46,7 @@ class Link(msgspec.Struct):
     dialects: frozenset[str] = frozenset()  # names of those spoken without translation, none means any
     quirks: Quirks = NONE
     budget: Budget = Budget()
+    under_way: int = 0  # attempts that are not closed yet
 
     @property
     def metered(self) -> bool:
@@ -83,6 +84,7 @@ class Try:
         self.job = job
         self.candidate = candidate
         self.link = link
+        link.under_way += 1
         self.row = row
         self.permit = permit
         self.body_bytes = len(job.request.body)  # kept: the body itself is let go once nobody needs it
@@ -219,6 +221,7 @@ class Try:
         if self.closed:
             return False
         self.closed = True
+        self.link.under_way -= 1
         if self.exchange is not None:
             self.exchange.close()
         row = self.row

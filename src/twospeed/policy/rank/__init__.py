@@ -4,7 +4,7 @@ Dropping a file with a `Rank` class in makes `rank: {kind: <name>}` valid config
 """
 
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from importlib import import_module
 from operator import or_
@@ -14,13 +14,21 @@ from pydantic import Field
 
 from twospeed.policy.breaker import Health
 
+Load = Callable[[str], int]
+"""Requests under way at a backend, by its name."""
+
+
+def unloaded(backend: str) -> int:
+    """Say that nothing is under way, for those who do not count."""
+    return 0
+
 
 class Ordering(Protocol):
     """What every rank file brings: settings with a `kind`, and one ordering."""
 
     kind: Any
 
-    def order(self, backends: Sequence[str], health: Health, session: str) -> list[str]:
+    def order(self, backends: Sequence[str], health: Health, session: str, load: Load) -> list[str]:
         """Return the names, best first. `session` is "" when unknown."""
 
 

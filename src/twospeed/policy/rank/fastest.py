@@ -1,6 +1,6 @@
 """Lowest recent time to first token first."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from twospeed.policy.breaker import Health
@@ -13,6 +13,6 @@ class Rank(Settings):
     kind: Literal["fastest"] = "fastest"
     """Which ordering this is."""
 
-    def order(self, backends: Sequence[str], health: Health, session: str) -> list[str]:
+    def order(self, backends: Sequence[str], health: Health, session: str, load: Callable[[str], int]) -> list[str]:
         """Return the names best first. A backend never seen counts as fastest, so that it gets tried."""
         return sorted(backends, key=lambda name: health.first_token(name) or 0.0)

@@ -1,6 +1,6 @@
 """As written: the first backend that can serve gets the request."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from twospeed.policy.breaker import Health
@@ -13,6 +13,6 @@ class Rank(Settings):
     kind: Literal["ordered"] = "ordered"
     """Which ordering this is."""
 
-    def order(self, backends: Sequence[str], health: Health, session: str) -> list[str]:
+    def order(self, backends: Sequence[str], health: Health, session: str, load: Callable[[str], int]) -> list[str]:
         """Return the names best first, here as they came."""
         return list(backends)
