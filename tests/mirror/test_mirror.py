@@ -10,6 +10,7 @@ from tests.mirror.shadowing import CONFIG, shadowing
 from tests.serving import serving
 
 from twospeed.policy.rollout import Phase
+from twospeed.types import Record
 
 
 async def test_a_copy_goes_out_and_is_compared():
@@ -312,6 +313,29 @@ async def test_tool_calls_are_compared():
         assert pair.tools in ("same", "arguments")
         assert pair.stable.tool_call_valid is True
         assert pair.candidate.tool_call_valid is True
+
+
+async def test_a_copy_is_no_request():
+    """Neither the log nor metrics nor the record of its request hear of it; its own record is linked to that one's trace."""
+    traced = CONFIG + "telemetry: {traces: {endpoint: 'http://127.0.0.1:9', ratio: 100%, timeout: 100ms}}\n"
+    async with shadowing(traced) as server:
+        told: list[Record] = []
+        server.server.reporting.asides.append(told.append)
+        await server.chat(model="coder")
+        await server.settled(1)
+        (record,), (copy,) = server.records, told
+        assert copy.arm == "shadow"
+        assert copy.rollout == "r"
+        assert copy.linked == record.trace
+        assert copy.trace.id != record.trace.id
+        assert copy.trace.sampled
+        assert copy.attempts[0].span == copy.trace.span
+        assert [attempt.backend.name for attempt in record.attempts] == ["old/m@default"]
+        text = (await server.server.desk.metrics(""))[1].decode()
+        counted = [line for line in text.splitlines() if line.startswith(("twospeed_request", "twospeed_attempts"))]
+        assert counted
+        assert not [line for line in counted if 'provider="new"' in line]
+        assert 'twospeed_shadow_sent_total{rollout="r"} 1' in text
 
 
 async def test_requests_on_trial_are_listened_to():

@@ -216,3 +216,19 @@ def test_no_trace_no_spans():
     """A request that is only passed on, or not traced at all, makes none."""
     assert spans(trace=None) == []
     assert spans(trace=Trace(SAMPLED.id, "", SAMPLED.parent, True)) == []
+
+
+def test_a_copy_has_a_trace_of_its_own():
+    """One client span, no server span that could count as a request, linked to the span of the request it was made of."""
+    origin = Trace("c" * 32, "d" * 16, sampled=True)
+    (span,) = spans(arm="shadow", rollout="r", linked=origin, attempts=[attempt(DEEP)])
+    assert span.kind is SpanKind.CLIENT
+    assert span.parent is None
+    assert f"{span.context.trace_id:032x}" == SAMPLED.id
+    (link,) = span.links
+    assert (f"{link.context.trace_id:032x}", f"{link.context.span_id:016x}") == (origin.id, origin.span)
+    assert span.attributes["twospeed.shadow"] is True
+    assert span.attributes["twospeed.arm"] == "shadow"
+    assert span.attributes["twospeed.rollout"] == "r"
+    (alone,) = spans(arm="shadow", rollout="r", attempts=[attempt(DEEP)])
+    assert not alone.links

@@ -4,12 +4,12 @@ Imported only once traces have somewhere to go, and run off the request's path. 
 GenAI client spans, version SEMCONV; W3C ids come with the record.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 from opentelemetry.util.types import AttributeValue
 
 from twospeed import __version__
@@ -17,6 +17,7 @@ from twospeed.errors import MEANING, Kind, Source
 from twospeed.telemetry.conventions import SCHEMA_URL, SCOPE, Place
 from twospeed.types import Attempt, Record, Trace, Weighed
 
+SHADOW = "shadow"  # the arm of copies
 LONGEST_DETAIL = 200  # characters of a fault's detail
 # A client that leaves, reads no more or has typed on is no error of whom it leaves.
 _LEFT = frozenset({Kind.CLIENT_GONE, Kind.CLIENT_STALLED, Kind.SUPERSEDED, Kind.HEDGE_LOST})
@@ -49,10 +50,25 @@ class Spans:
         state = TraceState.from_header([trace.state]) if trace.state else None
         flags = TraceFlags(TraceFlags.SAMPLED)
         own = SpanContext(int(trace.id, 16), int(trace.span, 16), False, flags, state)
+        if record.arm == SHADOW:
+            yield self._copy(record, own)
+            return
         yield self._request(record, own, _parent(trace, state))
         for number, attempt in enumerate(record.attempts, 1):
             context = SpanContext(own.trace_id, int(attempt.span, 16), False, flags, state)
             yield self._attempt(record, attempt, number, context, own)
+
+    def _copy(self, record: Record, context: SpanContext) -> ReadableSpan:
+        """Tell of a copy: one CLIENT span in a trace of its own, linked to the request it was made of, which served."""
+        attempt, linked = record.attempts[0], record.linked
+        links = [Link(_context(linked), {"twospeed.request.id": record.id})] if linked and linked.span else []
+        more: Attributes = {
+            "twospeed.shadow": True,
+            "twospeed.rollout": record.rollout,
+            "twospeed.arm": SHADOW,
+            "twospeed.request.id": record.id,
+        }
+        return self._attempt(record, attempt, 1, context, None, links, more)
 
     def _request(self, record: Record, context: SpanContext, parent: SpanContext | None) -> ReadableSpan:
         fault = record.fault
@@ -67,12 +83,21 @@ class Spans:
         return self._span(record, name, SpanKind.SERVER, context, parent, attributes, status, *_whole(record))
 
     def _attempt(
-        self, record: Record, attempt: Attempt, number: int, context: SpanContext, parent: SpanContext
+        self,
+        record: Record,
+        attempt: Attempt,
+        number: int,
+        context: SpanContext,
+        parent: SpanContext | None,
+        links: Sequence[Link] = (),
+        more: Attributes | None = None,
     ) -> ReadableSpan:
-        attributes = self._operation(record, attempt)
+        attributes = self._operation(record, attempt) | (more or {})
         attributes["twospeed.attempt"] = number
         if attempt.hedge:
             attributes["twospeed.hedge"] = True
+        if attempt.resumed:
+            attributes["twospeed.resumed"] = True
         if number > 1:
             attributes |= _fallback(record.attempts[number - 2], attempt)
         if attempt is record.served and record.committed_at is not None:
@@ -84,7 +109,7 @@ class Spans:
         name = f"{record.operation} {attempt.backend.model}"
         ended = record.ended_at if attempt.ended_at is None else attempt.ended_at
         times = _instant(record, attempt.started_at), _instant(record, ended)
-        return self._span(record, name, SpanKind.CLIENT, context, parent, attributes, status, *times)
+        return self._span(record, name, SpanKind.CLIENT, context, parent, attributes, status, *times, links)
 
     def _operation(self, record: Record, attempt: Attempt) -> Attributes:
         backend = attempt.backend
@@ -126,6 +151,7 @@ class Spans:
         status: Status,
         started: int,
         ended: int,
+        links: Sequence[Link] = (),
     ) -> ReadableSpan:
         return ReadableSpan(
             name=name,
@@ -138,6 +164,7 @@ class Spans:
             start_time=started,
             end_time=max(started, ended),
             instrumentation_scope=self._scope,
+            links=links,
         )
 
 
@@ -249,6 +276,11 @@ def _parent(trace: Trace, state: TraceState | None) -> SpanContext | None:
     if not trace.parent:
         return None
     return SpanContext(int(trace.id, 16), int(trace.parent, 16), True, TraceFlags(int(trace.sampled)), state)
+
+
+def _context(trace: Trace) -> SpanContext:
+    """Return where our own span of a request stands."""
+    return SpanContext(int(trace.id, 16), int(trace.span, 16), False, TraceFlags(int(trace.sampled)))
 
 
 def _whole(record: Record) -> tuple[int, int]:
