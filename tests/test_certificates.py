@@ -5,7 +5,7 @@ import ssl
 import pytest
 
 from tests.certificates import make_certificates
-from twospeed.certificates import Unusable, client, renew, server
+from twospeed.certificates import Unusable, client, renew, server, wrong
 from twospeed.policy.listen import Tls as ListenerTls
 from twospeed.upstream import Tls
 
@@ -50,3 +50,11 @@ def test_files_that_will_not_do_are_named(folder, tls: Tls, key: str, why: str):
     with pytest.raises(Unusable, match=why) as told:
         client(tls, folder)
     assert told.value.key == key
+
+
+def test_every_file_that_is_not_there_is_named(folder):
+    """Both of a pair at once; where all can be read, why they cannot be used."""
+    missing = wrong(ListenerTls(cert="no.pem", key="no.key"), folder)
+    assert [(error.key, "cannot be read" in str(error)) for error in missing] == [("cert", True), ("key", True)]
+    assert [error.key for error in wrong(Tls(ca="authority.pem", cert="authority.pem"), folder)] == ["cert"]
+    assert wrong(ListenerTls(cert="server.pem"), folder) == []

@@ -5,11 +5,13 @@ and nobody is asked for the password of a key.
 """
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from twospeed.policy.listen import Tls as ListenerTls
 from twospeed.upstream import Tls
+
+FILES = ("ca", "cert", "key", "client_ca")
 
 
 class Unusable(Exception):
@@ -45,6 +47,27 @@ def server(tls: ListenerTls, folder: Path) -> ssl.SSLContext:
 def renew(context: ssl.SSLContext, tls: ListenerTls, folder: Path) -> None:
     """Show new clients of the listener the certificate that is there now. Raises: Unusable."""
     _identify(context, tls.cert, tls.key, folder)
+
+
+def wrong(tls: Tls | ListenerTls, folder: Path) -> list[Unusable]:
+    """Return what is wrong with the files: with each that cannot be read, else why they cannot be used together."""
+    if found := list(_unread(tls, folder)):
+        return found
+    try:
+        server(tls, folder) if isinstance(tls, ListenerTls) else client(tls, folder)
+    except Unusable as error:
+        return [error]
+    return []
+
+
+def _unread(tls: Tls | ListenerTls, folder: Path) -> Iterator[Unusable]:
+    """OpenSSL does not say which of two files it cannot read."""
+    for name, file in tls:
+        if name in FILES and file is not None:
+            try:
+                (folder / file).open("rb").close()
+            except OSError as error:
+                yield Unusable(name, f"cannot be read: {(error.strerror or 'no such file').lower()}")
 
 
 def _trusting(ca: str, folder: Path) -> ssl.SSLContext:

@@ -24,6 +24,7 @@ FRAMING = frozenset(
     {"connection", "content-length", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
 )
 _ADDRESS = re.compile(r"[0-9a-fA-F:]*|\d{1,3}(\.\d{1,3}){3}")
+_HOSTS = ("127.0.0.1", "localhost", "0.0.0.0")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 ALONE = f"{', '.join(RESERVED[:-1])} and {RESERVED[-1]} stand alone, not in a list"
 
@@ -97,6 +98,7 @@ def check(value: Mapping[str, Any], names: Names) -> Iterator[Finding]:
     yield from _rollouts(value, names)
     yield from _rules(value, names)
     yield from _flags(value, names)
+    yield from _equal_tiers(value, names)
     for tier in TIERS:
         settings = _block(_block(value, "tiers"), tier)
         yield from _tier(("tiers", tier), settings, names)
@@ -110,10 +112,11 @@ def _doors(value: Mapping[str, Any]) -> Iterator[Finding]:
     listen, admin = _block(value, "listen"), _block(value, "admin")
     host, admin_host = listen.get("host"), admin.get("host")
     if isinstance(host, str) and not loopback(host) and not value.get("keys"):
-        message = f"{_open(host)} and no keys are configured: add `keys`, or listen on 127.0.0.1"
-        yield Finding(("listen", "host"), message)
+        yield Finding(
+            ("listen", "host"), _open(host, " and no keys are configured: add `keys`, or listen on 127.0.0.1")
+        )
     if isinstance(admin_host, str) and not loopback(admin_host) and not (admin.get("key") or admin.get("keys")):
-        yield Finding(("admin", "host"), f"{_open(admin_host)}: add `admin.key`, or listen on 127.0.0.1")
+        yield Finding(("admin", "host"), _open(admin_host, ": add `admin.key`, or listen on 127.0.0.1"))
     port, admin_port = listen.get("port", Listen().port), admin.get("port", Admin().port)
     if port == admin_port != 0:
         yield Finding(("admin" if "port" in admin else "listen", "port"), f"{port} is taken by both listen and admin")
@@ -126,10 +129,10 @@ def _doors(value: Mapping[str, Any]) -> Iterator[Finding]:
                 yield Finding(("admin", "keys", place, "name"), f"the name '{name}' is taken by {first}")
 
 
-def _open(host: str) -> str:
-    """Say who may come in; what looks like a slip of the pen is told as one."""
-    meant = "" if _ADDRESS.fullmatch(host) else nearest(host, ("127.0.0.1", "localhost", "0.0.0.0"), cutoff=0.75)  # noqa: S104
-    return f"{host!r} is not this machine alone, did you mean {meant}? It" if meant else f"{host!r} is open to other machines"
+def _open(host: str, way_out: str) -> str:
+    """Say that others may come in; what looks like a slip of the pen is told as one."""
+    meant = None if _ADDRESS.fullmatch(host) else nearest(host, _HOSTS, cutoff=0.75)
+    return f"{host!r} is no address{_meant(meant)}" if meant else f"{host!r} is open to other machines{way_out}"
 
 
 def _callers(value: Mapping[str, Any], names: Names) -> Iterator[Finding]:
@@ -346,11 +349,22 @@ def _tier(path: Path, settings: Mapping[str, Any], names: Names) -> Iterator[Fin
         elif not names.known(target):
             dangling = True
             yield Finding(at, _unknown(target, names, ()))
+        elif target in targets[:place]:
+            yield Finding(at, f"'{target}' is in this list already", severity="warning")
         else:
             yield from _reserved_below(at, target, names)
     ends = [end for target in targets for end in names.flat(target)]
     if ends and not dangling and all(names.backends.get(end) in names.left_out for end in ends):
         yield Finding((*path, "models"), _nobody(ends, names))
+
+
+def _equal_tiers(value: Mapping[str, Any], names: Names) -> Iterator[Finding]:
+    fast, deep = ([end for name in _listed(_block(value, "tiers"), tier) for end in names.flat(name)] for tier in TIERS)
+    if fast and fast == deep:
+        message = (
+            "the same backends in the same order as the other tier: which one a request goes to makes no difference"
+        )
+        yield Finding(("tiers", TIERS[1], "models"), message, severity="warning")
 
 
 def _down(path: Path, tier: Tier, value: Mapping[str, Any], names: Names) -> Iterator[Finding]:

@@ -44,9 +44,9 @@ def unknown(value: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
 
 def _filled(block: Any) -> Any:
     use = block.get("use") if isinstance(block, dict) else None
-    preset = presets().get(use) if isinstance(use, str) else None
-    if preset is None:
+    if not isinstance(use, str):
         return block
+    preset = presets().get(use) or _stand_in(use)
     merged = {**preset, **block}
     for name in _NESTED:
         if isinstance(block.get(name), dict) and name in preset:
@@ -56,6 +56,12 @@ def _filled(block: Any) -> Any:
         known = preset.get("models", {})
         merged["models"] = {model: _model(known.get(model, {}), given) for model, given in models.items()}
     return merged
+
+
+def _stand_in(use: str) -> Mapping[str, Any]:
+    """Return what to read on with after an unknown name, so that the name is all that is complained of."""
+    meant = presets()[nearest(use, presets()) or "openai"]
+    return {"kind": meant["kind"], "base_url": meant.get("base_url", "http://unknown"), "models": {}}
 
 
 def _model(known: Mapping[str, Any], given: Any) -> Any:

@@ -6,6 +6,7 @@ said per model, because the same model behaves differently at different provider
 
 import re
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, NonNegativeFloat, SecretStr
 
@@ -124,6 +125,7 @@ class Common(Settings):
     """A provider of the built-in catalogue, such as openai, whose keys hold where this block has none."""
 
 
+ENDPOINTS = ("/chat/completions", "/completions", "/responses", "/messages", "/embeddings", "/models")
 Header = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
 
 
@@ -131,6 +133,24 @@ def _verified(verify: bool) -> bool:
     if not verify:
         raise ValueError("certificates are always verified: name the authority's certificate as `ca` instead")
     return verify
+
+
+def _address(url: str) -> str:
+    ending = next((end for end in ENDPOINTS if url.rstrip("/").endswith(end)), None)
+    if ending:
+        raise ValueError(
+            f"'{ending}' is added for each request: leave it away, up to and including the version is enough"
+        )
+    try:
+        port = urlsplit(url).port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise ValueError("a port is a number from 1 to 65535")
+    return url
+
+
+Address = Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+(/[^?#\s]*)?$"), AfterValidator(_address)]
 
 
 def _proxy(proxy: str) -> str:
@@ -185,7 +205,7 @@ class OpenAiProvider(HttpProvider):
 
     kind: Literal["openai"] = "openai"
     """Which kind of provider this is."""
-    base_url: Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+(/[^?#\s]*)?$")]
+    base_url: Address
     """Address up to and including the version, for example https://api.openai.com/v1."""
     dialects: Annotated[list[Api], Field(min_length=1)] = ["chat", "completions"]
     """APIs it speaks; what comes in another one is translated."""
@@ -200,7 +220,7 @@ class AnthropicProvider(HttpProvider):
 
     kind: Literal["anthropic"] = "anthropic"
     """Which kind of provider this is."""
-    base_url: Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+(/[^?#\s]*)?$")] = "https://api.anthropic.com/v1"
+    base_url: Address = "https://api.anthropic.com/v1"
     """Address up to and including the version."""
     dialects: Annotated[list[Api], Field(min_length=1)] = ["messages", "count_tokens"]
     """APIs it speaks; what comes in another one is translated."""
