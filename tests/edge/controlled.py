@@ -100,3 +100,12 @@ async def controlled(folder: Path, *rollouts: Rollout) -> AsyncIterator[Controll
         await asyncio.gather(running, return_exceptions=True)
         await admin.close()
         await ledger.close()
+
+
+def closed(why: str):
+    """A gate that says no."""
+
+    async def preflight(rollout: Rollout) -> str:
+        return why
+
+    return preflight

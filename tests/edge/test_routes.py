@@ -1,7 +1,7 @@
 """Rollouts over the admin listener: read by everyone here, moved with a key, never on an outdated view."""
 
 import pytest
-from tests.edge.controlled import ANN, controlled
+from tests.edge.controlled import ANN, closed, controlled
 
 
 async def test_everyone_here_may_read(tmp_path):
@@ -96,7 +96,7 @@ async def test_what_cannot_be_done_is_said(tmp_path, path, method, options, stat
 async def test_a_gate_that_is_closed_is_said(tmp_path):
     """Of another type than an impossible signal, with the reason; the rollout is a refused draft."""
     async with controlled(tmp_path) as served:
-        served.rollouts.preflight = lambda rollout: "no rollback drill is known"
+        served.rollouts.preflight = closed("no rollback drill is known")
         status, told, _ = await served.do("start")
         assert (status, told["error"]["type"]) == (409, "gate_refused")
         assert told["error"]["message"] == "no rollback drill is known"

@@ -37,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     _validate(commands)
     _explain(commands)
     _rollout(commands)
+    _drill(commands)
     _bench(commands)
     command(
         commands, "classify", "check", "classify", "read requests as JSON lines, print a verdict for each"
@@ -161,6 +162,38 @@ def _live(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> Non
         if action == "report":
             added.add_argument("--output", metavar="FILE", help="instead of standard output")
         server(added)
+
+
+def _drill(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "emergencies on purpose, on a live server"
+    drills = commands.add_parser("drill", help=text, description=text.capitalize() + ".").add_subparsers(
+        required=True, metavar="DRILL"
+    )
+    rollback = command(drills, "rollback", "drill", "rollback", "let a version in, take it back, and time it")
+    option = rollback.add_argument
+    option(
+        "--url",
+        metavar="U",
+        action="append",
+        help="admin listener; default: http://127.0.0.1:8081; each further one is told, too",
+    )
+    option(
+        "--serve",
+        metavar="U",
+        action="append",
+        help="where models are served; default: http://127.0.0.1:8080; one per replica",
+    )
+    option("--alias", metavar="NAME", help="what to ask for; default: that of the first rollout")
+    option("--stable", metavar="P/M", help="who serves it now; default: as the first rollout says")
+    option("--candidate", metavar="P/M", help="who is let in and taken back; default: as the first rollout says")
+    option("--share", metavar="P", type=share, help="of sessions; default: 50%% of the drill's own, 5%% of everybody's")
+    option("--everybody", action="store_true", help="let clients take part, not only the drill's own requests")
+    option("--by", choices=("abort", "regression"), default="abort", help="taken back by a signal, or by the judge")
+    option("--caller-key", metavar="env:NAME", help="key of the caller whose requests these are, or file:PATH")
+    option("--reason", metavar="TEXT", help="stands in the audit ledger")
+    option("--output", metavar="FOLDER", default=".", help="of the two report files; default: this one")
+    option("--key", metavar="env:NAME", help="the admin key, or file:PATH; default: env:TWOSPEED_ADMIN_KEY")
+    option("--json", action="store_true", help="for machines")
 
 
 def _watched(added: argparse.ArgumentParser) -> None:

@@ -3,7 +3,8 @@
 import time
 from typing import Any
 
-from twospeed.units import written_duration, written_share
+from twospeed.policy.drilling import PASSED, REMEDY, aged
+from twospeed.units import written_share
 
 OLD_DRILL = 90 * 86_400.0  # seconds after which a drill is called old
 
@@ -54,11 +55,10 @@ def drilled(drill: dict[str, Any] | None, now: float) -> str:
     ('last rollback drill: passed, 2h ago', 'last rollback drill: never; run twospeed drill rollback')
     """
     if drill is None:
-        return "last rollback drill: never; run twospeed drill rollback"
+        return f"last rollback drill: never{REMEDY}"
     age = max(0.0, now - drill["at"])
-    unit = 86_400 if age >= 2 * 86_400 else 3_600 if age >= 7_200 else 60 if age >= 120 else 1
-    old = "; run twospeed drill rollback" if age > OLD_DRILL or drill["outcome"] != "passed" else ""
-    return f"last rollback drill: {drill['outcome']}, {written_duration(age // unit * unit)} ago{old}"
+    old = REMEDY if age > OLD_DRILL or drill["outcome"] != PASSED else ""
+    return f"last rollback drill: {drill['outcome']}, {aged(age)} ago{old}"
 
 
 def _reading(reading: dict[str, Any]) -> str:

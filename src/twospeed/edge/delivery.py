@@ -4,14 +4,17 @@ One per host, beside the controller. `/admin/rollouts` is read from what this ho
 all hosts share, so any of them will do.
 """
 
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from twospeed.control.rollouts import PEOPLES, Rollouts
-from twospeed.policy.audit import Line
+from twospeed.policy import drilling
+from twospeed.policy.audit import Entry, Line
 from twospeed.policy.held import Denied, Held, settled
-from twospeed.policy.rollout import Phase, Signal
+from twospeed.policy.rollout import Phase, Rollout, Signal
 from twospeed.stores.ledger import Scribe
 
 ACTIONS = {signal.value: signal for signal in PEOPLES}
@@ -21,11 +24,14 @@ SKIPS = (Signal.PROMOTE,)  # the judge is passed over: somebody says why
 
 
 class Delivery:
-    """Rollouts of a host, for its admin listener."""
+    """Rollouts of a host, for its admin listener. `drilled_at`: when a rollback drill passed last, as far as was looked."""
 
-    def __init__(self, rollouts: Rollouts, ledger: Scribe) -> None:
+    def __init__(self, rollouts: Rollouts, ledger: Scribe, wall: Callable[[], float] = time.time) -> None:
         self.rollouts = rollouts
         self.ledger = ledger
+        self.drilled_at = 0.0
+        self._wall = wall
+        rollouts.preflight = self.preflight
 
     async def listed(self) -> dict[str, Any]:
         """Say how every rollout stands."""
@@ -78,12 +84,43 @@ class Delivery:
             "events": [{**told(line), "figures": figures.get(line.entry.evidence)} for line in lines],
         }
 
+    async def begin(self, asked: Mapping[str, Any], actor: str) -> tuple[dict[str, Any], int]:
+        """Begin a rollback drill; returns as `one` does, with the header that makes a request part of it.
+
+        Args:
+            asked: alias, stable, candidate, share, everybody, by (abort or regression), reason; all may be left out.
+
+        Raises: Denied.
+        """
+        try:
+            rollout = drilling.rollout(asked, [settled(held) for held in self.rollouts.held.values()])
+        except ValueError as error:
+            raise Denied("impossible", str(error)) from None
+        reason = tidy(str(asked.get("reason", ""))) or "rollback drill"
+        held = await self.rollouts.drill(rollout, actor, reason)
+        headers = {} if asked.get("everybody") is True else {drilling.HEADER: drilling.MARK}
+        return {**self._shown(held), "headers": headers}, held.version
+
+    async def ended(self, outcome: str, reason: str, actor: str, figures: Mapping[str, Any]) -> dict[str, Any]:
+        """Enter what came of a drill, passed or failed."""
+        entry = Entry(self._wall(), "drill", "rollback", outcome, after=outcome, actor=actor, reason=tidy(reason))
+        self.ledger.enter(entry, figures or None)
+        await self.ledger.written()
+        return {"drill": await self.drill()}
+
     async def drill(self) -> dict[str, Any] | None:
-        """Say what came of the last rollback drill, None when there was none."""
+        """Say what came of the last rollback drill, None when there was none. `age`: in seconds."""
         line = await self.ledger.latest("drill")
         if line is None:
             return None
-        return {"at": line.entry.at, "outcome": line.entry.after, "by": line.entry.actor, "reason": line.entry.reason}
+        entry = line.entry
+        self.drilled_at = entry.at if entry.after == drilling.PASSED else 0.0
+        age = round(max(0.0, self._wall() - entry.at), 3)
+        return {"at": entry.at, "age": age, "outcome": entry.after, "by": entry.actor, "reason": entry.reason}
+
+    async def preflight(self, rollout: Rollout) -> str:
+        """Say why the gates other than the shadow are closed, "" when they are open."""
+        return drilling.closed(rollout.gates, await self.drill())
 
     def _shown(self, held: Held) -> dict[str, Any]:
         return {**shown(held), "progress": msgspec.to_builtins(self.rollouts.progress(held.state.id))}

@@ -37,6 +37,9 @@ class Routes:
         router.add_get("/admin/rollouts/{name}", self._one)
         router.add_get("/admin/rollouts/{name}/history", self._history)
         router.add_get("/admin/rollouts/{name}/events", self._events.serve, allow_head=False)
+        router.add_get("/admin/drills", self._drill)
+        router.add_post("/admin/drills", self._begin)
+        router.add_post("/admin/drills/{outcome:passed|failed}", self._ended)
         router.add_get("/admin/events", self._events.serve, allow_head=False)
         router.add_post(f"/admin/rollouts/{{name}}/{{action:{'|'.join(ACTIONS)}}}", self._act)
 
@@ -64,6 +67,28 @@ class Routes:
         except Denied as denied:
             return await self._denied(request, denied)
         return answered(value, 200, version)
+
+    async def _drill(self, request: web.Request) -> web.Response:
+        return answered({"drill": await self._delivery.drill()})
+
+    async def _begin(self, request: web.Request) -> web.Response:
+        try:
+            value, version = await self._delivery.begin(await body(request), request[ACTOR])
+        except Denied as denied:
+            return answered({"error": {"type": TYPES[denied.why], "message": str(denied)}}, STATUS[denied.why])
+        return answered(value, 201, version)
+
+    async def _ended(self, request: web.Request) -> web.Response:
+        value = await body(request)
+        figures = value.get("figures")
+        return answered(
+            await self._delivery.ended(
+                request.match_info["outcome"],
+                said(value, "reason"),
+                request[ACTOR],
+                figures if isinstance(figures, dict) else {},
+            )
+        )
 
     async def _denied(self, request: web.Request, denied: Denied) -> web.Response:
         """Say no, with how things stand, so that nobody needs to ask again before trying again."""

@@ -123,7 +123,8 @@ class FileShelf:
 
     async def keep(self, rollout: str, evidence: bytes, progress: bytes, token: int) -> None:
         """Keep the judge's memory and what it says."""
-        self._progress[rollout] = progress
+        if progress:
+            self._progress[rollout] = progress
         if evidence:
             self._all.kept[rollout] = evidence
             self._write()

@@ -37,7 +37,7 @@ class Scribe:
         self.path = path
         self.trouble = ""
         self.dropped = 0
-        self._blind = False
+        self._blind = self._closed = False
         self._again_after = again_after
         self._waiting: deque[Pair] = deque()
         self._settled = asyncio.Event()  # nothing waits, or it has to wait for long
@@ -80,7 +80,10 @@ class Scribe:
         return await self._read(lambda book: book.newest(), 0)
 
     async def close(self) -> None:
-        """Write what is left, for two seconds at most, and let go of the file."""
+        """Write what is left, for two seconds at most, and let go of the file. Closing it again does nothing."""
+        if self._closed:
+            return
+        self._closed = True
         if self._writing is not None:
             if not self.trouble:
                 await asyncio.wait([self._writing], timeout=GOODBYE)
