@@ -22,6 +22,8 @@ from twospeed.edge.delivery import Delivery
 from twospeed.edge.events import Events
 from twospeed.edge.routes import ACTOR, Routes
 from twospeed.edge.routes import answered as _json
+from twospeed.edge.takeovers import Takeovers
+from twospeed.policy.catalogue import Catalogue
 
 BODY_LIMIT = 65_536  # bytes; nothing that is sent here is longer
 IDLE = 30.0  # seconds a connection may take for its next request
@@ -55,6 +57,12 @@ class Desk(Protocol):
     async def reload(self) -> str:
         """Read the configuration anew; return what is wrong with it, "" when it is in force."""
 
+    def catalogue(self) -> Catalogue:
+        """Return the names in force."""
+
+    async def pin(self, session: str, to: str, seconds: float) -> bool:
+        """Send a session to a tier or backend for so long, 0 to end that; False when nobody could be told."""
+
 
 class Admin:
     """Serves one desk on one socket.
@@ -80,6 +88,7 @@ class Admin:
         app.router.add_get("/admin/config", self._config)
         app.router.add_post("/admin/reload", self._reload)
         Routes(self._desk.delivery, self._events).join(app.router)
+        Takeovers(self._desk, self._desk.delivery.ledger).join(app.router)
         app.on_response_prepare.append(_safe)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=GOODBYE)
         await runner.setup()

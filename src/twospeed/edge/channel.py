@@ -14,6 +14,7 @@ from struct import Struct
 import msgspec
 
 METRICS, STATUS, PREPARE, COMMIT, FOLLOW = "metrics", "status", "prepare", "commit", "follow"  # asked of a worker
+PIN = "pin"  # asked of one: session, where to, seconds
 READY, SEEN, FAREWELL = "ready", "seen", "farewell"  # what it says unasked; the last with its last counts
 ANSWER = "answer"
 LARGEST = 1 << 24  # bytes of one frame

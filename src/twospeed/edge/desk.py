@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from twospeed.edge.delivery import Delivery
 from twospeed.edge.status import shown, status
+from twospeed.policy.catalogue import Catalogue
 from twospeed.seats import Seats
 from twospeed.telemetry.exposition import render
 from twospeed.telemetry.instruments import (
@@ -66,6 +67,15 @@ class OneProcess:
     async def reload(self) -> str:
         """Read the configuration anew; return what is wrong with it, "" when it is in force."""
         return self._server.reload()
+
+    def catalogue(self) -> Catalogue:
+        """Return the names in force."""
+        return self._server.api.runtime.catalogue
+
+    async def pin(self, session: str, to: str, seconds: float) -> bool:
+        """Send a session to a tier or backend."""
+        self._server.api.runtime.memory.affinity.pin(session, to, seconds)
+        return True
 
     def _readings(self) -> Iterator[Reading]:
         server = self._server

@@ -9,10 +9,14 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from twospeed import __version__
 from twospeed.edge.berth import Berth
+from twospeed.edge.channel import PIN
 from twospeed.edge.delivery import Delivery
 from twospeed.edge.status import shown
+from twospeed.policy.catalogue import Catalogue
 from twospeed.telemetry.exposition import render
 from twospeed.telemetry.instruments import CPU, MEMORY, RELOADS, RESTARTS
 from twospeed.telemetry.snapshot import Point, Snapshot, merge
@@ -66,6 +70,17 @@ class Fleet:
     async def reload(self) -> str:
         """Read the configuration anew; return what is wrong with it, "" when it is in force."""
         return await self._supervisor.reload()
+
+    def catalogue(self) -> Catalogue:
+        """Return the names in force."""
+        return self._supervisor.loaded.catalogue
+
+    async def pin(self, session: str, to: str, seconds: float) -> bool:
+        """Send a session to a tier or backend: one worker notes it where all of them, and the other hosts, see it."""
+        for berth in self._supervisor.berths:
+            if await berth.ask(PIN, msgspec.msgpack.encode((session, to, seconds)), PATIENCE) is not None:
+                return True
+        return False
 
     def _own(self) -> Snapshot:
         snapshot = {

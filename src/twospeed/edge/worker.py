@@ -14,13 +14,14 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from twospeed.config import Loaded
-from twospeed.edge.channel import COMMIT, FAREWELL, FOLLOW, METRICS, PREPARE, READY, SEEN, STATUS, Channel, Frame
+from twospeed.edge.channel import COMMIT, FAREWELL, FOLLOW, METRICS, PIN, PREPARE, READY, SEEN, STATUS, Channel, Frame
 from twospeed.edge.heap import settle
 from twospeed.edge.serve import Server
 from twospeed.policy.held import Held
 from twospeed.problems import ConfigError
 
 _held = msgspec.msgpack.Decoder(dict[str, Held])
+_pin = msgspec.msgpack.Decoder(tuple[str, str, float])
 log = logging.getLogger("twospeed")
 
 
@@ -83,6 +84,8 @@ class Worker:
             return self._prepare(frame.body).encode()
         if frame.word == FOLLOW:
             self._follow(frame.body)
+        if frame.word == PIN:
+            await self._server.desk.pin(*_pin.decode(frame.body))
         if frame.word == COMMIT and self._prepared is not None:
             self._server.adopt(self._prepared)
             self._prepared = None

@@ -21,7 +21,7 @@ class Entry(msgspec.Struct, frozen=True):
     """One thing that happened.
 
     `key`: the same for the same thing, so that it is entered once however many tell of it; "" for no such name.
-    `at`: seconds since the epoch. `kind`: rollout, flag or drill; `subject`: its id. `event`: what happened to it, in the
+    `at`: seconds since the epoch. `kind`: rollout, flag, drill or session; `subject`: its id. `event`: what happened to it, in the
     words of its state machine; `before`, `after`: states. `step`: of a rollout from 0, -1 for none; `share`: of sessions
     that meet the candidate afterwards, in 0..1; `attempt`: from 1, 0 for none. `actor`: who, `judge` for the program
     itself. `evidence`: SHA-256 of the figures it rests on, "" for none.
