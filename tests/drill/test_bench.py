@@ -39,6 +39,14 @@ async def test_a_server_is_put_under_load():
         assert len({record.session for record in server.records}) > 5
 
 
+async def test_requests_are_of_as_many_sessions_as_asked_for():
+    """Whatever the bodies show."""
+    async with serving() as server:
+        await Bench(load(server.url, sessions=3)).run()
+        assert len({record.session for record in server.records}) == 3
+        assert {record.session_source for record in server.records} == {"x-twospeed-session"}
+
+
 async def test_the_same_seed_sends_the_same():
     """Run twice, a server sees the same requests."""
     async with serving() as server:

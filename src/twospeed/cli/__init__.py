@@ -108,6 +108,9 @@ def _bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     option(
         "--sizes", metavar="S,S", type=sizes, default=[2_000, 30_000, 90_000], help="of bodies; default: 2KB,30KB,90KB"
     )
+    option(
+        "--sessions", metavar="N", type=at_least_one, default=0, help="different ones, by name; default: as bodies show"
+    )
     option("--concurrency", metavar="N", type=at_least_one, default=1_000, help="under way at most; default: 1000")
     option("--timeout", metavar="D", type=seconds, default=120.0, help="of one request; default: 120s")
     option("--seed", metavar="N", type=int, default=1, help="the same seed sends the same; default: 1")

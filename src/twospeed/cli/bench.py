@@ -52,6 +52,7 @@ def load(options: argparse.Namespace) -> Load:
         headers=tuple(_headers(options)),
         bodies=tuple(bodies),
         seed=options.seed,
+        sessions=options.sessions,
     )
 
 

@@ -35,7 +35,7 @@ class Load(msgspec.Struct, frozen=True):
     `model`: "" leaves what a given body says. `rate`: requests a second. `duration`: seconds. `streams`: share of
     requests that ask for a stream. `concurrency`: requests under way at most; more wait, and their time counts.
     `timeout`: seconds for one request. `sizes`: bytes of the bodies to make; each is as likely as it is named often.
-    `bodies`: to be sent instead.
+    `bodies`: to be sent instead. `sessions`: different ones, by name; 0 leaves them to what the bodies show.
     """
 
     url: str
@@ -50,6 +50,7 @@ class Load(msgspec.Struct, frozen=True):
     headers: tuple[Pair, ...] = ()
     bodies: tuple[dict[str, Any], ...] = ()
     seed: int = 1
+    sessions: int = 0
 
 
 class Bench:
@@ -111,12 +112,14 @@ class Bench:
         self.tally.late.add(clock() - due)
         plain, streamed = self._chance.choice(self._requests)
         request = streamed if self._chance.random() < self.load.streams else plain
-        task = group.create_task(self._one(request, due))
+        many = self.load.sessions
+        session = f"bench-{self.load.seed}-{self._chance.randrange(many)}" if many else ""
+        task = group.create_task(self._one(request, due, session))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _one(self, request: Request, due: float) -> None:
-        self.tally.add(await self._client.ask(request, due))
+    async def _one(self, request: Request, due: float, session: str) -> None:
+        self.tally.add(await self._client.ask(request, due, session))
 
 
 def address(url: str) -> str:

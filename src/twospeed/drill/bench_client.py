@@ -47,14 +47,20 @@ class Client:
         self._headers = [(b"content-type", b"application/json"), *headers]
         self._timeout = timeout
 
-    async def ask(self, request: Request, due: float) -> Outcome:
-        """Send one request and say what became of it; `due`: when it should have been sent."""
+    async def ask(self, request: Request, due: float, session: str = "") -> Outcome:
+        """Send one request and say what became of it.
+
+        Args:
+            due: When it should have been sent.
+            session: Its session, "" to leave that to what the body shows.
+        """
+        headers = [*self._headers, (b"x-twospeed-session", session.encode())] if session else self._headers
         outcome = Outcome(request.stream)
         exchange: Exchange | None = None
         deadline = due + self._timeout
         try:
             exchange = await self._transport.connect(deadline)
-            await exchange.send(self._path, self._headers, request.body, deadline)
+            await exchange.send(self._path, headers, request.body, deadline)
             self._look_at(exchange, outcome)
             await self._read(exchange, request, outcome, due, deadline)
         except TimeoutError:
