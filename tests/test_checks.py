@@ -216,3 +216,14 @@ def test_a_tier_that_is_down_does_what_was_meant_or_a_warning_says_why_not():
     assert "no provider of this tier offers completions" in found(providers=talking, tiers=chatty)[path]
     alone = {"fast": TIERS["fast"] | {"when_down": "other_tier"}, "deep": TIERS["fast"]}
     assert "no backend that this one lacks" in found(tiers=alone)[path]
+
+
+def test_a_second_backend_must_be_there_to_be_asked():
+    """Hedging and resuming in a tier of one backend do nothing, and a warning says so."""
+    alone = {"fast": TIERS["fast"] | {"hedge": {}, "resume": True}, "deep": TIERS["deep"]}
+    assert list(found(tiers=alone)) == [("tiers", "fast", "resume")]
+    two = {
+        "fast": {"models": ["sim/quick", "sim/slow"], "hedge": {"after": "1s"}, "resume": True},
+        "deep": TIERS["deep"],
+    }
+    assert found(tiers=two) == {}

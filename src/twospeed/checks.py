@@ -102,6 +102,7 @@ def check(value: Mapping[str, Any], names: Names) -> Iterator[Finding]:
     for tier in TIERS:
         settings = _block(_block(value, "tiers"), tier)
         yield from _tier(("tiers", tier), settings, names)
+        yield from _others(("tiers", tier), settings, names)
         yield from _down(("tiers", tier, "when_down"), tier, value, names)
         yield from _timeouts(("tiers", tier, "timeouts"), tier, _block(settings, "timeouts"))
         yield from _weights(("tiers", tier, "rank", "weights"), settings, names)
@@ -384,6 +385,15 @@ def _down(path: Path, tier: Tier, value: Mapping[str, Any], names: Names) -> Ite
         elif chat:
             message = "only completions get the empty answer; chat and everything else in this tier is still refused"
             yield Finding(path, message, severity="warning")
+
+
+def _others(path: Path, settings: Mapping[str, Any], names: Names) -> Iterator[Finding]:
+    """Warn where a second backend is wanted and there is only one."""
+    ends = {end for target in _texts(_list(settings, "models")) for end in names.flat(target)}
+    for key in ("hedge", "resume"):
+        if settings.get(key) and len(ends) < 2:
+            message = "there is only one backend in this tier, so nobody else can be asked"
+            yield Finding((*path, key), message, severity="warning")
 
 
 def _apis(provider: Mapping[str, Any]) -> list[str]:

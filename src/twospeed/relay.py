@@ -53,14 +53,33 @@ class Reply(Protocol):
         """Cut the connection."""
 
 
+class Resume(Protocol):
+    """Goes on with a broken stream."""
+
+    attempt: Try  # the one that serves now
+
+    @property
+    def events(self) -> int: ...
+
+    async def __call__(self, fault: Fault) -> Try | None:
+        """Return the attempt that goes on, None where the stream ends with this fault."""
+
+
 async def relay(
-    attempt: Try, headers: Sequence[Pair], reply: Reply, record: Record, deadline: float, clock: Callable[[], float]
+    attempt: Try,
+    headers: Sequence[Pair],
+    reply: Reply,
+    record: Record,
+    deadline: float,
+    clock: Callable[[], float],
+    resume: Resume | None = None,
 ) -> None:
     """Deliver an answer that has reached its commit point.
 
     Args:
         headers: All response headers for the client.
         deadline: Instant at which the whole request has failed.
+        resume: May go on with a stream that breaks; None: nobody does.
 
     Raises: Fault, after the client has been told of it in the stream.
     """
@@ -75,10 +94,28 @@ async def relay(
     try:
         await _stream(attempt, reply, record, deadline, clock)
     except Fault as fault:
-        interrupt(attempt, reply, record, fault)
-        raise
+        if resume is None:
+            interrupt(attempt, reply, record, fault)
+            raise
+        await _resumed(resume, fault, reply, record, deadline, clock)
     finally:
-        record.events_out = attempt.reader.output_events
+        record.events_out = attempt.reader.output_events if resume is None else resume.events
+
+
+async def _resumed(
+    resume: Resume, fault: Fault, reply: Reply, record: Record, deadline: float, clock: Callable[[], float]
+) -> None:
+    """Stream on from attempt to attempt. Raises: the last Fault, after the client has been told of it."""
+    attempt = await resume(fault)
+    while attempt is not None:
+        try:
+            await _stream(attempt, reply, record, deadline, clock)
+            return
+        except Fault as again:
+            fault = again
+            attempt = await resume(fault)
+    interrupt(resume.attempt, reply, record, fault)
+    raise fault
 
 
 async def _stream(attempt: Try, reply: Reply, record: Record, deadline: float, clock: Callable[[], float]) -> None:

@@ -29,7 +29,7 @@ BUSY = dedent("""
       two: {kind: simulated, models: {m: {}}, simulate: *quick}
       slow: {kind: simulated, models: {m: {}}, simulate: *quick}
     tiers:
-      fast: {models: [one/m, two/m]}
+      fast: {models: [one/m, two/m], resume: true, hedge: {after: 50ms, extra: 100%}}
       deep: {models: [slow/m]}
     telemetry:
       traces: {endpoint: "http://127.0.0.1:9"}
@@ -46,6 +46,10 @@ async def exposed():
         await (await server.chat("reverse a string in python")).read()
         await (await server.chat(headers={"x-twospeed-simulate": "http:500@one"}, model="fast", stream=True)).read()
         await (await server.chat(headers={"x-twospeed-simulate": "http:500"}, model="deep")).read()
+        late, broken = {"x-twospeed-simulate": "first:300ms@one"}, {"x-twospeed-simulate": "reset:2@one"}
+        await (await server.chat("late", headers=late, model="fast", stream=True)).read()
+        body = {"model": "fast", "prompt": "def ", "stream": True}
+        await (await server.http.post(server.url + "/v1/completions", json=body, headers=broken)).read()
         for _ in range(6):
             await (await server.chat(model="fast")).read()
         books = server.server.api.runtime.mirror.books

@@ -27,11 +27,11 @@ async def test_a_slow_backend_is_overtaken():
 async def test_breakers_do_not_hear_of_losers():
     """However often it is overtaken, a backend that only is slow stays in use."""
     async with serving(HEDGING) as server:
-        for _ in range(6):
-            await (await server.chat(model="fast", stream=True, headers=LATE)).text()
+        for number in range(6):
+            await (await server.chat(f"request {number}", model="fast", stream=True, headers=LATE)).text()
         states = server.server.api.runtime.memory.health.states()
         assert {state.value for state in states.values()} == {"closed"}
-        quick = await server.chat(model="fast", stream=True)
+        quick = await server.chat("another", model="fast", stream=True)
         assert quick.headers["x-twospeed-backend"] == "one/m@default"
 
 

@@ -176,7 +176,7 @@ def test_everything_counted_is_in_the_exposition():
     metrics = Metrics(operations=True)
     metrics(
         record(
-            trace=SAMPLED, notes=["limited:near/spark:tpm", "down:fast:refuse", "hedge:fast:won"], fault=Kind.TRUNCATED
+            trace=SAMPLED, notes=["limited:near/spark:tpm", "down:fast:refuse", "hedge:fast:won", "resume:fast:ok"], fault=Kind.TRUNCATED
         )
     )
     weighed = Weighed("fast", 1_000, 0.01, 0.1, 0.01, made=True)

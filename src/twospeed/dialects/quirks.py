@@ -22,6 +22,10 @@ class Quirks(Settings):
     """Length that ids of tool calls must have, letters and digits only, for example 9."""
     output_tokens: Annotated[int, Field(ge=1)] | None = None
     """Most output tokens it accepts to be asked for; larger limits of clients are lowered to it."""
+    prefill: Literal["none", "plain", "prefix", "continue"] = "none"
+    """Whether it goes on from the beginning of an answer that it is shown, which `tiers.<tier>.resume` needs of chat and
+    Messages: plain, as the last message of the assistant; prefix, as one marked `prefix: true`; continue, with vLLM's
+    `continue_final_message`. Matters to untranslated requests as well."""
     omit: list[str] = []
     """Further top-level fields of a body that it refuses and that are left out."""
 

@@ -220,6 +220,13 @@ HEDGES = Instrument(
     ("tier", "outcome"),
     "Attempts begun beside a silent one: won (it served) or lost.",
 )
+RESUMES = Instrument(
+    "twospeed.resumes",
+    "counter",
+    "{request}",
+    ("tier", "outcome"),
+    "Broken streams that another backend was to go on with: ok, or failed, and then the client got an error event.",
+)
 BREAKER_STATE = Instrument(
     "twospeed.breaker.state",
     "gauge",
@@ -358,6 +365,7 @@ INSTRUMENTS = (
     ROLLOUT_LOST,
     TIER_DOWN,
     HEDGES,
+    RESUMES,
     BREAKER_STATE,
     IN_FLIGHT,
     TIER_IN_FLIGHT,

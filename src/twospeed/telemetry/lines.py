@@ -125,6 +125,7 @@ def _attempt(record: Record, attempt: Attempt) -> dict[str, Any]:
         "reused": attempt.reused,
         "request_id": attempt.request_id,
         "hedge": attempt.hedge,
+        "resumed": attempt.resumed,
     }
 
 

@@ -121,6 +121,10 @@ class Attempts:
             name = attempt.candidate.backend.name
             self._estimates.observe(name, attempt.body_bytes, used.input_tokens, used.output_tokens)
 
+    def link(self, candidate: Candidate) -> Link:
+        """Return how a candidate is reached."""
+        return self._links[candidate.backend.name]
+
     def spending(self, provider: str, link: Link) -> Spending:
         """What repeats have cost a provider lately."""
         known = self._spendings.get(provider)
