@@ -128,6 +128,10 @@ class Rollouts:
         """Take over what the config file says, at the start and after a reload."""
         self._configured = {rollout.id: rollout for rollout in rollouts}
         self._leading.configured = self._configured
+        for rollout in rollouts:
+            held = self._all.get(rollout.id)
+            if held is not None and begun(held) and settled(held).target != rollout.target:
+                log.warning("rollout %s is under way: its target stays as it was until it has ended", rollout.id)
         self._news.set()
 
     def report(self, sightings: Sequence[bytes]) -> None:
