@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from tempfile import TemporaryDirectory
 from textwrap import dedent
 
 from tests.serving import Serving, serving
@@ -29,7 +30,6 @@ CONFIG = dedent("""
         gates: [{shadow: {fraction: 100%, pairs: 5}}]
         guard: [{metric: latency}, {metric: error_rate}, {metric: tool_call_invalid_rate}]
 """)
-HOURS = 3600.0
 
 
 class Shadowing(Serving):
@@ -77,7 +77,14 @@ class Shadowing(Serving):
 @asynccontextmanager
 async def shadowing(text: str = CONFIG, share: float = 1.0) -> AsyncIterator[Shadowing]:
     """Serve with copies for a candidate."""
-    async with serving(text) as running:
+    with TemporaryDirectory() as folder:
+        async with _shadowing(text, share, {"TWOSPEED_STATE_DIR": folder}) as running:
+            yield running
+
+
+@asynccontextmanager
+async def _shadowing(text: str, share: float, env: dict[str, str]) -> AsyncIterator[Shadowing]:
+    async with serving(text, env) as running:
         running.__class__ = Shadowing
         running.pairs = []
         running.phase(Phase.SHADOW)
