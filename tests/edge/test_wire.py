@@ -102,6 +102,28 @@ def test_options_may_ask_about_the_server():
     assert head.path == "*"
 
 
+@pytest.mark.parametrize(
+    ("target", "path", "query", "host"),
+    [
+        (b"http://api.example:80/v1/models?a=b", "/v1/models", "a=b", b"api.example:80"),
+        (b"HTTPS://x", "/", "", b"x"),
+        (b"http://[::1]?a", "/", "a", b"[::1]"),
+    ],
+)
+def test_a_whole_url_is_read_as_its_path(target, path, query, host):
+    """Clients that take the server for a proxy write it so; the host of the URL is the one that counts."""
+    head = read(b"GET %b HTTP/1.1\r\nHost: other\r\n\r\n" % target)
+    assert head is not None
+    assert (head.path, head.query, head.headers) == (path, query, {b"host": host})
+
+
+def test_one_line_end_before_a_request_is_passed_over():
+    """Some clients send one too many after a body; it may come alone."""
+    data = b"\r\n" + POST + b"Content-Length: 0\r\n\r\n"
+    assert [size for size in range(1, len(data) + 1) if read(data[:size])] == [len(data)]
+    assert read(data) == read(data[2:])
+
+
 MALFORMED = {
     "length and chunks": POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
     "chunks and length": POST + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n",
@@ -167,7 +189,12 @@ MALFORMED = {
     "list of hosts": b"GET / HTTP/1.1\r\nHost: x, y\r\n\r\n",
     "CONNECT": b"CONNECT x:443 HTTP/1.1\r\nHost: x\r\n\r\n",
     "CONNECT to a path": b"CONNECT / HTTP/1.1\r\nHost: x\r\n\r\n",
-    "absolute target": b"GET http://x/ HTTP/1.1\r\nHost: x\r\n\r\n",
+    "absolute target of another kind": b"GET ftp://x/ HTTP/1.1\r\nHost: x\r\n\r\n",
+    "absolute target without host": b"GET http:///a HTTP/1.1\r\nHost: x\r\n\r\n",
+    "absolute target with a user": b"GET http://u:p@x/ HTTP/1.1\r\nHost: x\r\n\r\n",
+    "absolute target with a fragment": b"GET http://x/#a HTTP/1.1\r\nHost: x\r\n\r\n",
+    "absolute target, no Host": b"GET http://x/ HTTP/1.1\r\n\r\n",
+    "absolute CONNECT": b"CONNECT http://x/ HTTP/1.1\r\nHost: x\r\n\r\n",
     "target without slash": b"GET x HTTP/1.1\r\nHost: x\r\n\r\n",
     "star for GET": b"GET * HTTP/1.1\r\nHost: x\r\n\r\n",
     "fragment": b"GET /#a HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -180,7 +207,8 @@ MALFORMED = {
     "tab after method": b"GET\t/ HTTP/1.1\r\nHost: x\r\n\r\n",
     "space after version": b"GET / HTTP/1.1 \r\nHost: x\r\n\r\n",
     "space before method": b" GET / HTTP/1.1\r\nHost: x\r\n\r\n",
-    "empty line first": b"\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "two empty lines first": b"\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "CR first": b"\rGET / HTTP/1.1\r\nHost: x\r\n\r\n",
     "LF first": b"\nGET / HTTP/1.1\r\nHost: x\r\n\r\n",
     "only an empty line": b"\r\n\r\n",
     "method in lower case": b"get / HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -267,8 +295,8 @@ def test_nothing_is_carried_over_between_requests():
         assert reader.read(GET + b"\r\n") == Head("GET", "/", "", {b"host": b"x"})
 
 
-# Whatever is accepted here, h11 accepts and reads the same way. It takes more: any token as method, absolute targets,
-# fragments, folded headers, lists of equal lengths, control characters in values, white space after a length.
+# Whatever is accepted here, h11 accepts and reads the same way. It takes more: any token as method, other
+# absolute targets, fragments, folded headers, lists of equal lengths, control characters in values, white space after a length.
 
 TOKEN = st.sampled_from(
     [b"Host", b"content-length", b"Transfer-Encoding", b"Connection", b"x-a", b"Expect", b"a_b", b""]
@@ -309,9 +337,17 @@ def test_h11_reads_accepted_heads_the_same_way(data):
     if head is None:
         return
     peer = h11.Connection(h11.SERVER)
-    peer.receive_data(data)
+    peer.receive_data(data.removeprefix(b"\r\n"))
     event = peer.next_event()
     assert isinstance(event, h11.Request)
+    if event.target.startswith(b"http://"):
+        event = h11.Request(
+            method=event.method,
+            target=event.target.removeprefix(b"http://x"),
+            headers=event.headers,
+            http_version=event.http_version,
+        )
+        head.headers[b"host"] = next(value for name, value in event.headers if name == b"host")
     target = head.path + ("?" + head.query if b"?" in event.target else "")
     assert (event.method, event.target) == (head.method.encode(), target.encode())
     joined: dict[bytes, bytes] = {}

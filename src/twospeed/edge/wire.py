@@ -7,6 +7,7 @@ A head that is accepted has exactly one reading, which the differential test aga
 Source: RFC 9110, RFC 9112.
 """
 
+import re
 from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
@@ -19,12 +20,14 @@ _LINE_EXTRA = 32  # bytes of a request line besides the target, at most: method,
 _FRAMING = (b"content-length", b"transfer-encoding")
 _MOST_DIGITS = 18  # of a Content-Length; more cannot be meant
 _SLASH = ord("/")
+_ABSOLUTE = re.compile(rb"(?i:https?)://(?P<host>[A-Za-z0-9.:_~%\[\]-]+)(?P<path>/[^#]*)?(\?[^#]*)?")
 
 
 class Head(Struct):
     """The head of one request, checked.
 
-    `path`: as sent, not percent-decoded, without the query; starts with "/", or is "*" for OPTIONS.
+    `path`: as sent, not percent-decoded, without the query, and of a whole URL only from the path on; starts with "/", or is
+    "*" for OPTIONS.
     `headers`: names in lower case; values of a repeated name joined with ", ". `length`: bytes of body, None when
     chunked. `keep_alive`: the client would use the connection again. `context`: the app's own, from `admit` to `serve`.
     """
@@ -62,7 +65,7 @@ class HeadReader:
 
         Raises: Fault URL_TOO_LONG, HEAD_TOO_LARGE, and BAD_REQUEST as soon as `data` cannot become a good head.
         """
-        end = data.find(b"\r\n\r\n") + 4
+        end = data.find(b"\r\n\r\n", 1) + 4
         if 4 <= end <= self._head_limit:
             return end
         line = data.find(b"\r\n")
@@ -81,6 +84,8 @@ class HeadReader:
 
         Raises: Fault BAD_REQUEST, HEAD_TOO_LARGE (too many headers), URL_TOO_LONG.
         """
+        if raw.startswith(b"\r\n"):
+            raw = raw[2:]  # a line end too many after the request before
         if raw.count(b"\n") - 2 > self._max_headers:
             raise Fault(Kind.HEAD_TOO_LARGE, f"The request has more than {self._max_headers} headers.")
         headers = self._headers = {}
@@ -102,10 +107,20 @@ class HeadReader:
         host = headers.get(b"host")
         if b"," in host if host is not None else not http10:  # a comma is also what a repeated Host leaves
             raise malformed("not exactly one Host")
+        if target[0] != _SLASH:
+            target = self._resource(target)
         path, _, query = target.decode().partition("?")
         return Head(
             method.decode(), path, query, headers, http10, _length(headers, http10), _keep_alive(headers, http10)
         )
+
+    def _resource(self, target: bytes) -> bytes:
+        """Return what a target other than a path is about; the host it names wins over the header."""
+        whole = _ABSOLUTE.fullmatch(target)
+        if whole is None:
+            return target
+        self._headers[b"host"] = whole["host"]
+        return target[whole.end("host") :] if whole["path"] else b"/" + target[whole.end("host") :]
 
     def on_url(self, target: bytes) -> None:
         """Take the request target from the parser."""
@@ -129,14 +144,15 @@ def _check_line(raw: bytes, method: bytes, target: bytes) -> bool:
     http10 = not raw.startswith(b" HTTP/1.1\r\n", end)
     if http10 and not raw.startswith(b" HTTP/1.0\r\n", end):
         raise malformed("request line is not method, target and HTTP/1.1 with single spaces")
-    plain = target[0] == _SLASH and b"#" not in target and method != b"CONNECT"
+    plain = (target[0] == _SLASH or _ABSOLUTE.fullmatch(target)) and b"#" not in target and method != b"CONNECT"
     if not plain and (target != b"*" or method != b"OPTIONS"):
-        raise malformed("target is not an absolute path")
+        raise malformed("target is neither an absolute path nor an http URL")
     return http10
 
 
 def _check_beginning(data: bytes) -> None:
-    if not 65 <= data[0] <= 90:
+    start = 2 if data.startswith(b"\r\n") else data.startswith(b"\r")
+    if len(data) > start and not 65 <= data[start] <= 90:
         raise malformed("does not start with a method")
     lines = data.count(b"\r\n")
     if data.count(b"\n") != lines or data.count(b"\r") - data.endswith(b"\r") != lines:
