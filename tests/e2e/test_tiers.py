@@ -124,6 +124,7 @@ async def test_websocket_upgrade_is_426():
         }
         async with server.http.get(server.url + "/v1/responses", headers=headers) as answer:
             assert answer.status == 426
+            assert (answer.headers["upgrade"], answer.headers["connection"]) == ("HTTP/1.1", "upgrade")
 
 
 async def test_limits_send_the_next_request_elsewhere():

@@ -61,7 +61,7 @@ class Api:
         if fault.kind is Kind.METHOD_NOT_ALLOWED:
             extra += ((b"allow", b"POST" if head and head.path in self._posts else b"GET"),)
         if fault.kind is Kind.UPGRADE_REFUSED:
-            extra += ((b"upgrade", b"HTTP/1.1"),)
+            extra += ((b"upgrade", b"HTTP/1.1"), (b"connection", b"upgrade"))  # RFC 9110, 7.8: it is named there
         if head and b"origin" in head.headers:
             extra += welcome(self.runtime.origins, head.headers)
         return Refusal(refusal.status, (*refusal.headers, *extra), refusal.body)

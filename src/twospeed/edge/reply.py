@@ -1,6 +1,7 @@
 """The answer to one request: whole in one write, or a stream of chunks with back-pressure.
 
-Framing is made here and nowhere else: callers pass no Content-Length, Transfer-Encoding or Connection header.
+Framing is made here and nowhere else: callers pass no Content-Length, Transfer-Encoding or Connection header, except a
+Connection that only names another header.
 A head that is started is held and leaves together with the first data.
 """
 
