@@ -19,7 +19,8 @@ const read_file = tool({ description: "Read a file.", inputSchema: z.object({ pa
 const messages = [];
 for (const question of ["what is in README.md?", "and in calc.py?"]) {
   messages.push({ role: "user", content: question });
-  const run = streamText({ model, messages, tools: { read_file }, stopWhen: stepCountIs(4), onError: ({ error }) => { throw error; } });
+  // Without `store: false` its openai provider sends references to what the provider should have kept.
+  const run = streamText({ model, messages, providerOptions: { openai: { store: false } }, tools: { read_file }, stopWhen: stepCountIs(4), onError: ({ error }) => { throw error; } });
   let text = "";
   for await (const piece of run.textStream) text += piece;
   if (!text || (await run.finishReason) !== "stop") throw new Error("no answer: " + (await run.finishReason));
