@@ -22,7 +22,7 @@ CONFIG = dedent("""
       other: {kind: simulated, models: {m: {}}, simulate: *quick}
     models: {coder: [old/m], plain: [other/m]}
     tiers:
-      fast: {models: [old/m], timeouts: &short {connect: 200ms, first_token: 300ms, idle: 300ms, total: 5s}}
+      fast: {models: [old/m], timeouts: &short {connect: 200ms, first_token: 300ms, idle: 300ms, total: 1s}}
       deep: {models: [other/m], timeouts: *short}
     rollouts:
       - id: r
