@@ -17,6 +17,7 @@ from twospeed.policy.review import review
 
 REFUSED, INCONCLUSIVE = 4, 5
 LOOK_EVERY = 2.0  # seconds between two looks at what the judge says
+SAY_EVERY = 20.0  # seconds between two lines that say the same with other counts
 GONE = 30.0  # seconds a server may be away while it is watched
 
 
@@ -131,7 +132,8 @@ class Watch:
         self._json = as_json
         self._until = time.monotonic() + timeout if timeout else None
         self._last: int | None = None
-        self._said = ""
+        self._said: tuple[Any, ...] = ()
+        self._said_at = 0.0
 
     def run(self, rollout: dict[str, Any] | None = None) -> int:
         """Watch, and return the exit code of the outcome. Raises: Failed."""
@@ -182,9 +184,12 @@ class Watch:
 
     def _look(self) -> dict[str, Any]:
         rollout = self._admin.get(f"/admin/rollouts/{self._name}").value
-        now = line(rollout)
-        if now != self._said and not self._json:
-            print(time.strftime("%H:%M:%S ") + now, flush=True)
+        progress = rollout["progress"] or {}
+        now = (rollout["phase"], rollout["share"], progress.get("outcome"), progress.get("reason"))
+        late = time.monotonic() - self._said_at > SAY_EVERY
+        if (now != self._said or late) and not self._json and rollout["exit_code"] is None:
+            print(time.strftime("%H:%M:%S ") + line(rollout), flush=True)
+            self._said_at = time.monotonic()
         self._said = now
         return rollout
 
