@@ -1,6 +1,7 @@
 """Compressed bodies: unpacked within caps."""
 
 import gzip
+import sys
 import zlib
 
 import pytest
@@ -45,12 +46,46 @@ def test_bombs_and_fragments_are_refused(packed: bytes, limit: int, kind: Kind):
     assert caught.value.kind is kind
 
 
-def test_zstd_needs_a_newer_python():
-    """Where it cannot be unpacked the answer says why."""
-    if unpack.ZSTD:
-        unpack.check(b"zstd")
-        return
+def test_other_codings_are_refused():
+    """The answer says which ones are taken."""
     with pytest.raises(Fault) as caught:
-        unpack.check(b"zstd")
+        unpack.check(b"br")
     assert caught.value.kind is Kind.UNSUPPORTED_ENCODING
-    assert "3.14" in caught.value.message
+    assert "gzip" in caught.value.message
+
+
+def zstd():
+    """The module, on whatever Python this is."""
+    return pytest.importorskip("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
+
+
+def test_zstd_is_unpacked():
+    """What Codex sends is understood."""
+    packed = zstd().compress(BODY)
+    unpack.check(b"zstd")
+    assert unpack.unpacked(packed, b"zstd", 1 << 20) == BODY
+
+
+@pytest.mark.parametrize(
+    ("packed", "limit", "kind"),
+    [
+        (lambda z: z.compress(BODY), 100, Kind.BODY_TOO_LARGE),
+        (lambda z: z.compress(bytes(300 << 20)), 1 << 40, Kind.BODY_TOO_LARGE),
+        (lambda z: z.compress(BODY)[:-1], 1 << 20, Kind.BAD_REQUEST),
+        (lambda z: z.compress(BODY) * 2, 1 << 20, Kind.BAD_REQUEST),
+        (lambda z: wide(z), 1 << 30, Kind.BAD_REQUEST),
+        (lambda z: b"no zstd", 1 << 20, Kind.BAD_REQUEST),
+    ],
+)
+def test_zstd_bombs_and_fragments_are_refused(packed, limit: int, kind: Kind):
+    """The same bounds, and a window that takes no memory to speak of."""
+    with pytest.raises(Fault) as caught:
+        unpack.unpacked(packed(zstd()), b"zstd", limit)
+    assert caught.value.kind is kind
+
+
+def wide(module) -> bytes:
+    """A stream that wants to look back 128 MB."""
+    options = {module.CompressionParameter.window_log: 27, module.CompressionParameter.content_size_flag: 0}
+    compressor = module.ZstdCompressor(options=options)
+    return compressor.compress(BODY) + compressor.flush()

@@ -5,6 +5,7 @@ Source: RFC 9110 section 8.4, RFC 1950 to 1952, RFC 8878.
 """
 
 import zlib
+from importlib import import_module
 from importlib.util import find_spec
 
 from twospeed.dialects.body import malformed
@@ -14,7 +15,12 @@ RATIO = 100  # output to input; JSON of agents measures 4 to 20
 FREE_OUTPUT = 1_048_576  # bytes before the ratio counts
 _BITS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}  # zlib's window bits: 16 more says gzip
 _PLAIN = (b"", b"identity")
-ZSTD = find_spec("compression") is not None and find_spec("compression.zstd") is not None
+_WINDOW = (
+    24  # as a power of two, in bytes: what a zstd stream may look back, 16 MiB; no level of zstd needs more by default
+)
+# In the standard library from Python 3.14 on, before that in a package of its own.
+_MODULES = [name for name in ("compression", "backports") if find_spec(name) and find_spec(f"{name}.zstd")]
+ZSTD = bool(_MODULES)
 
 
 def check(coding: bytes) -> None:
@@ -22,8 +28,8 @@ def check(coding: bytes) -> None:
     coding = coding.strip().lower()
     if coding in _PLAIN or coding in _BITS or (coding == b"zstd" and ZSTD):
         return
-    words = "zstd needs a server on Python 3.14" if coding == b"zstd" else "bodies are taken plain, gzip or deflate"
-    raise Fault(Kind.UNSUPPORTED_ENCODING, f"this Content-Encoding is not taken: {words}")
+    taken = "gzip, deflate or zstd" if ZSTD else "gzip or deflate"
+    raise Fault(Kind.UNSUPPORTED_ENCODING, f"this Content-Encoding is not taken: bodies are taken plain, {taken}")
 
 
 def unpacked(body: bytes, coding: bytes, limit: int) -> bytes:
@@ -56,9 +62,8 @@ def _inflated(body: bytes, bits: int, most: int) -> tuple[bytes, bool]:
 
 
 def _zstd(body: bytes, most: int) -> tuple[bytes, bool]:
-    from compression import zstd  # type: ignore[import-not-found,unused-ignore] # only on Python 3.14 and later
-
-    stream = zstd.ZstdDecompressor()
+    zstd = import_module(f"{_MODULES[0]}.zstd")
+    stream = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _WINDOW})
     try:
         data: bytes = stream.decompress(body, most + 1)
     except zstd.ZstdError:
