@@ -47,6 +47,9 @@ class Written:
         self.reloads += 1
         return self.wrong
 
+    def waiting(self) -> list[str]:
+        return ["listen.port"]
+
 
 class Served:
     """An admin listener and a client for it."""
@@ -166,6 +169,13 @@ async def test_every_error_is_json():
             assert error["message"]
             assert answer.headers["cache-control"] == "no-store"
         assert answers[1][1].headers["allow"] == "GET,HEAD"
+
+
+async def test_a_reload_names_what_takes_a_restart():
+    """Nobody should believe that a port has changed."""
+    async with admin(KEY) as served:
+        answer = await served.ask("/admin/reload", "POST", headers=RIGHT)
+        assert await answer.json() == {"reloaded": True, "needs_restart": ["listen.port"]}
 
 
 async def test_a_configuration_that_was_refused_is_told():

@@ -54,7 +54,9 @@ def fleet(*berths: Told) -> Fleet:
     """A desk for those berths."""
     counts = {"ok": 2, "refused": 1}
     loaded = read(f"admin: {{key: 'sha256:{'ab' * 32}'}}\n{TWO_FAST}".encode(), "c.yaml", {})
-    supervisor = SimpleNamespace(berths=berths, loaded=loaded, draining=False, reloads=SimpleNamespace(counts=counts))
+    supervisor = SimpleNamespace(
+        berths=berths, loaded=loaded, draining=False, reloads=SimpleNamespace(counts=counts, waiting=["stores"])
+    )
     supervisor.rollouts, supervisor.ledger = idle(), Scribe(Path("/nowhere/ledger.db"))
 
     async def reload() -> str:
@@ -109,3 +111,4 @@ async def test_configuration_and_reload_are_the_supervisors(secret: str):
     desk = fleet()
     assert secret not in repr(await desk.config())
     assert await desk.reload() == "wrong"
+    assert desk.waiting() == ["stores"]

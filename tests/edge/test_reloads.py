@@ -1,5 +1,7 @@
 """What a reload says and counts."""
 
+import logging
+
 import pytest
 from tests.serving import TWO_FAST
 
@@ -18,14 +20,16 @@ class File:
 
 
 def test_a_good_file_is_returned_and_counted(caplog):
-    """It is counted once it is in force."""
+    """It is counted once it is in force; the log says so without alarm."""
+    caplog.set_level(logging.INFO, "twospeed")
     file = File()
     reloads = Reloads(file.load, file.load())
     loaded = reloads.read()
     assert isinstance(loaded, Loaded)
     reloads.done(loaded)
     assert reloads.counts == {"ok": 1, "refused": 0}
-    assert caplog.messages == ["configuration reloaded"]
+    assert [(record.levelname, record.message) for record in caplog.records] == [("INFO", "configuration reloaded")]
+    assert reloads.waiting == []
 
 
 def test_a_bad_file_is_refused_with_all_its_problems(caplog):

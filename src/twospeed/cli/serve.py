@@ -34,7 +34,7 @@ def serve(options: argparse.Namespace) -> int:
         if last is None:
             return MISUSED
         loaded = last
-    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
+    _log("")
     for warning in loaded.warnings:
         print(warning, file=sys.stderr)
     workers = options.workers or loaded.config.listen.workers
@@ -116,7 +116,7 @@ def _work(options: argparse.Namespace) -> int:
     from twospeed.edge.serve import Server
     from twospeed.edge.worker import Worker
 
-    logging.basicConfig(format=f"%(levelname)s worker {options.worker}: %(message)s", level=logging.WARNING)
+    _log(f"worker {options.worker}: ")
     crew = Crew(Path(options.crew))
 
     def load_text(text: bytes) -> Loaded:
@@ -133,6 +133,12 @@ def _work(options: argparse.Namespace) -> int:
         return True
 
     return _run(run(), "the port of all workers")
+
+
+def _log(who: str) -> None:
+    """Write what happens to standard error: of our own also what is good news, of libraries only trouble."""
+    logging.basicConfig(format=f"%(levelname)s {who}%(message)s", level=logging.WARNING)
+    logging.getLogger("twospeed").setLevel(logging.INFO)
 
 
 def _this_program() -> list[str]:

@@ -57,6 +57,9 @@ class Desk(Protocol):
     async def reload(self) -> str:
         """Read the configuration anew; return what is wrong with it, "" when it is in force."""
 
+    def waiting(self) -> list[str]:
+        """Name the keys in force that only a restart brings into force."""
+
     def catalogue(self) -> Catalogue:
         """Return the names in force."""
 
@@ -148,7 +151,7 @@ class Admin:
         wrong = await self._desk.reload()
         if wrong:
             return _refusal(422, wrong, kind="invalid_config")
-        return _json({"reloaded": True})
+        return _json({"reloaded": True, "needs_restart": self._desk.waiting()})
 
 
 class _Connection(web.RequestHandler):

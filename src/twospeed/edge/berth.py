@@ -153,7 +153,7 @@ class Berth:
             self._heard_at = asyncio.get_running_loop().time()
             self.ready.set()
             if self.restarts:
-                log.warning("worker %d serves again (pid %s)", self.number, self.pid)
+                log.info("worker %d serves again (pid %s)", self.number, self.pid)
         elif frame.word == SEEN:
             self.seen(_seen.decode(frame.body))
         elif frame.word == FAREWELL:

@@ -68,6 +68,10 @@ class OneProcess:
         """Read the configuration anew; return what is wrong with it, "" when it is in force."""
         return self._server.reload()
 
+    def waiting(self) -> list[str]:
+        """Name the keys in force that only a restart brings into force."""
+        return self._server.reloads.waiting
+
     def catalogue(self) -> Catalogue:
         """Return the names in force."""
         return self._server.api.runtime.catalogue

@@ -71,6 +71,10 @@ class Fleet:
         """Read the configuration anew; return what is wrong with it, "" when it is in force."""
         return await self._supervisor.reload()
 
+    def waiting(self) -> list[str]:
+        """Name the keys in force that only a restart brings into force."""
+        return self._supervisor.reloads.waiting
+
     def catalogue(self) -> Catalogue:
         """Return the names in force."""
         return self._supervisor.loaded.catalogue

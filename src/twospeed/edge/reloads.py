@@ -13,7 +13,8 @@ LIVE = frozenset({"max_in_flight", "fast_share", "max_waiting", "max_wait", "cor
 
 
 class Reloads:
-    """Reads the configuration anew. `counts`: by outcome, ok or refused. `keep`: called with what is in force from now on.
+    """Reads the configuration anew. `counts`: by outcome, ok or refused. `waiting`: keys of the configuration in
+    force that only a restart brings into force. `keep`: called with what is in force from now on.
 
     Args:
         load: Reads the file. Raises: ConfigError.
@@ -22,6 +23,7 @@ class Reloads:
 
     def __init__(self, load: Callable[[], Loaded], loaded: Loaded) -> None:
         self.counts = {"ok": 0, "refused": 0}
+        self.waiting: list[str] = []
         self._load = load
         self._first = loaded.config
         self.keep: Callable[[Loaded], None] | None = None
@@ -42,10 +44,10 @@ class Reloads:
     def done(self, loaded: Loaded) -> None:
         """Say that a new configuration is in force, and what of it is not."""
         self.counts["ok"] += 1
-        log.warning("configuration reloaded")
-        kept = lasting(self._first, loaded.config)
-        if kept:
-            log.warning("%s: as before, a change there takes a restart", ", ".join(kept))
+        log.info("configuration reloaded")
+        self.waiting = lasting(self._first, loaded.config)
+        if self.waiting:
+            log.warning("%s: as before, a change there takes a restart", ", ".join(self.waiting))
         if self.keep is not None:
             self.keep(loaded)
 

@@ -344,7 +344,7 @@ class Link(asyncio.Protocol):
         if first:
             self.known.set_result(None)
         if up and not first and not was_up:
-            _log.warning("redis %s: ok, %s", self._name, self._well)
+            _log.info("redis %s: ok, %s", self._name, self._well)
         if not up and (first or was_up):
             self.counts.downs += 1
             _log.warning("redis %s: degraded (%s), %s", self._name, reason, self._without)
