@@ -2,7 +2,7 @@
 
 import pytest
 
-from twospeed.policy.pairing import WORDS, Pair, Side, agreement, finish_of, similarity
+from twospeed.policy.pairing import LONGEST, Pair, Side, agreement, finish_of, similarity
 from twospeed.types import Called, Heard
 
 
@@ -53,7 +53,7 @@ def test_similar_texts_share_most_of_their_words():
 
 def test_only_the_beginnings_of_long_texts_are_compared():
     """An answer of a megabyte costs no more than one of a few pages."""
-    text = "a b " * WORDS
+    text = "a b " * LONGEST
     assert similarity(text, text + "c d " * 1_000) == 1.0
 
 

@@ -18,7 +18,7 @@ from twospeed.policy.completing import completing
 from twospeed.policy.language import language
 from twospeed.policy.limit import Ask, Limit, Limits, Permit
 from twospeed.policy.money import cost
-from twospeed.policy.pairing import Pair, Side, agreement, finish_of, similarity
+from twospeed.policy.pairing import LONGEST, Pair, Side, agreement, finish_of, similarity
 from twospeed.policy.plan import speaks
 from twospeed.policy.rollout import Scope
 from twospeed.policy.scope import repo, within
@@ -31,7 +31,6 @@ PAUSE = 0.1  # seconds between the client's last byte and the copy
 POOL = "shadow"  # copies a minute are counted under this name, apart from every provider's requests
 KEPT_BYTES = 262_144  # of the stable answer; of a longer one only this much is compared
 ANSWER_BYTES = 16 << 20  # of a candidate's answer: what any reader holds of one event at most
-MOST_TEXT = 8_000  # characters of each text that are compared
 SLOW_CLIENT = 0.05  # share of the time spent waiting for the client, above which the duration says nothing
 FAR_LONGER = 8  # times the stable answer, above which an endless answer is the candidate's fault
 _THEIRS = frozenset({Source.BACKEND, Source.OPERATOR})  # faults that tell of a version
@@ -268,7 +267,7 @@ class Mirror:
         heard = _heard(copy, record) if stable.ok else Heard(deaf=True)
         kept_bytes = copy.kept.size
         copy.kept.clear()
-        ear = Ear(copy.dialect.name, MOST_TEXT)
+        ear = Ear(copy.dialect.name, LONGEST)
         tried = await self._try(copy, request, record, ear)
         await asyncio.sleep(0)  # the comparison is another turn's work
         pair = _pair(copy.twin.rollout, tongue, record, offer, (stable, heard), (tried, ear), kept_bytes)
@@ -372,7 +371,7 @@ def _told(kind: Kind) -> str:
 
 def _heard(copy: Copy, record: Record) -> Heard:
     """Listen to what the client was told."""
-    ear, kept = Ear(copy.dialect.name, MOST_TEXT), copy.kept
+    ear, kept = Ear(copy.dialect.name, LONGEST), copy.kept
     if kept.streamed:
         for part in kept.parts:
             ear.feed(part)

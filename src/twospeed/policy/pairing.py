@@ -1,6 +1,6 @@
 """Pairs: one request answered by two versions, and what tells the answers apart. Holds no word of either.
 
-Cheap on purpose: texts are compared by the pairs of neighbouring words they have in common, the first WORDS of each.
+Cheap on purpose: texts are compared by the pairs of neighbouring words they have in common, the first LONGEST characters of each.
 """
 
 import re
@@ -12,9 +12,9 @@ import msgspec
 
 from twospeed.types import Called, Heard
 
-WORDS = 1_500  # of each text that are compared
+LONGEST = 4_000  # characters of each text that are compared
 ALIKE = 0.5  # similarity below which two texts count as different
-_WORD = re.compile(r"\w+|[^\w\s]")
+_WORD = re.compile(r"\w+|[^\w\s]+")
 _FINISH = {  # the words of all dialects for the same thing
     **dict.fromkeys(("stop", "end_turn", "stop_sequence", "completed", "eos"), "stop"),
     **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "incomplete"), "length"),
@@ -121,13 +121,9 @@ def similarity(one: str, other: str) -> float | None:
     return 2 * len(left & right) / total if total else None
 
 
-def _shingles(text: str) -> set[tuple[str, ...]]:
-    words = []
-    for match in _WORD.finditer(text.lower()):
-        words.append(match[0])
-        if len(words) >= WORDS:
-            break
-    return set(pairwise(words)) or {(word,) for word in words}
+def _shingles(text: str) -> set[tuple[str, str]]:
+    words = _WORD.findall(text[:LONGEST].lower())
+    return set(pairwise(words)) if len(words) > 1 else {(word, "") for word in words}
 
 
 def _shares(stable: tuple[Called, ...], candidate: tuple[Called, ...]) -> list[float]:

@@ -77,12 +77,16 @@ class Ear:
 
     def feed(self, block: bytes) -> None:
         """Listen to whole events of a stream."""
-        if self._deaf or self._marks is None:
+        marks = self._marks
+        if self._deaf or marks is None:
             return
-        self._refused = self._refused or _REFUSAL.search(block) is not None
+        if b"refusal" in block:  # nearly never: much faster than to search for the rest
+            self._refused = self._refused or _REFUSAL.search(block) is not None
+        if self._left <= 0 and not any(mark in block for mark in marks.calls):
+            return
         try:
             for data in _datas(block):
-                if self._worth(data, self._marks):
+                if self._worth(data, marks):
                     self._take(self._said(data))
         except _WRONG_SHAPE:
             self._deaf = True
