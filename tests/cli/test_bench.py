@@ -112,3 +112,13 @@ def test_a_body_file_is_sent_with_the_model_it_names(tmp_path):
     path.write_text('{"model": "m", "messages": [{"role": "user", "content": "hi"}]}')
     assert load(parser().parse_args(["bench", "--body", str(path)])).model == ""
     assert load(parser().parse_args(["bench", "--body", str(path), "--model", "fast"])).model == "fast"
+
+
+def test_a_body_that_cannot_be_read_is_said(capsys, tmp_path):
+    """With its name and the reason, not with a number."""
+    words = ["bench", "--url", "http://127.0.0.1:9", "--body"]
+    assert main([*words, "/nope.json"]) == MISUSED
+    assert main([*words, str(tmp_path)]) == MISUSED
+    missing, folder = capsys.readouterr().err.splitlines()
+    assert missing == "/nope.json: cannot be read: no such file or directory"
+    assert folder == f"{tmp_path}: cannot be read: is a directory"

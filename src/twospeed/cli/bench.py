@@ -22,7 +22,10 @@ def bench(options: argparse.Namespace) -> int:
     """Put a server under load and say how it bore it; 1 when more than `--max-errors` requests failed."""
     try:
         run = Bench(load(options))
-    except (OSError, ValueError, Unresolved) as error:
+    except OSError as error:
+        print(f"{options.body}: cannot be read: {(error.strerror or str(error)).lower()}", file=sys.stderr)
+        return MISUSED
+    except (ValueError, Unresolved) as error:
         print(error, file=sys.stderr)
         return MISUSED
     except Fault as fault:

@@ -79,7 +79,10 @@ def explain(options: argparse.Namespace) -> int:
     except ConfigError as error:
         print(error, file=sys.stderr)
         return MISUSED
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        print(f"{options.request}: cannot be read: {(error.strerror or str(error)).lower()}", file=sys.stderr)
+        return MISUSED
+    except ValueError as error:
         print(error, file=sys.stderr)
         return MISUSED
     except Fault as fault:
