@@ -56,3 +56,13 @@ def test_a_conversation_opens_with_its_system_prompt_and_first_user_message():
     assert opening(first) == [b'"be brief"', b'"hi"']
     assert opening([*first, Message("assistant", raw("yo")), Message("user", raw("more"))]) == opening(first)
     assert opening([Message("assistant", raw("yo"))]) == []
+
+
+def test_a_mark_for_the_prompt_cache_makes_no_other_conversation():
+    """pi marks the newest message, first as a part with a mark, later as plain text: still the same conversation."""
+    marked = [{"type": "text", "text": "hi", "cache_control": {"type": "ephemeral"}}]
+    plain = [{"type": "text", "text": "hi"}]
+    assert opening([Message("user", raw(marked))]) == opening([Message("user", raw(plain))])
+    assert opening([Message("user", raw(marked))]) == opening([Message("user", raw("hi"))])
+    image = [{"type": "image", "source": {}}, {"type": "text", "text": "hi"}]
+    assert opening([Message("user", raw(image))]) != opening([Message("user", raw("hi"))])

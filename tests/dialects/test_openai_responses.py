@@ -41,7 +41,7 @@ def test_the_conversation_reads_like_chat():
         "apply_patch",
     ]
     assert (seen.tools, seen.effort, seen.wants_schema) == (["ls", "x", "web_search"], "high", True)
-    assert DIALECT.opening(asked) == [b'"Be brief."', json.dumps(ITEMS[1]["content"]).encode()]
+    assert DIALECT.opening(asked) == [b'"Be brief."', b'"fix it"']
 
 
 def test_text_input_and_instructions():

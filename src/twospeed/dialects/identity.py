@@ -10,6 +10,8 @@ from twospeed.types import NULL, Declared, Message
 T = TypeVar("T")
 
 _LONGEST = 512  # characters; no client sends longer ones
+_READ_BYTES = 65_536  # longer content holds images, and is compared as it stands
+_ARRAY = 0x5B  # "["
 _decode_text: msgspec.json.Decoder[str | None] = msgspec.json.Decoder(str | None)
 
 
@@ -21,6 +23,13 @@ class Metadata(msgspec.Struct, gc=False):
     thread_id: str | None = None
 
 
+class Block(msgspec.Struct, gc=False):
+    """One part of a message, as far as its text: marks for a prompt cache move on with each turn (pi)."""
+
+    text: msgspec.Raw = NULL
+
+
+_decode_blocks = msgspec.json.Decoder(list[Block])
 _decode_metadata: msgspec.json.Decoder[Metadata | None] = msgspec.json.Decoder(Metadata | None)
 
 
@@ -45,11 +54,20 @@ def opening(messages: Iterable[Message]) -> list[bytes]:
     parts: list[bytes] = []
     for item in messages:
         if item.role == "user":
-            parts.append(bytes(item.content))
+            parts.append(_said(item.content))
             break
         if not parts and item.role in ("system", "developer"):
             parts.append(bytes(item.content))
     return parts
+
+
+def _said(content: msgspec.Raw) -> bytes:
+    """Return what a message says, the same whether it stands there as a string or as one part."""
+    view = memoryview(content)
+    if view[0] == _ARRAY and len(view) <= _READ_BYTES and (blocks := _lenient(_decode_blocks, content)):
+        texts = [bytes(block.text) for block in blocks]
+        return b"".join(texts) if b"null" not in texts else bytes(content)
+    return bytes(content)
 
 
 def _session(metadata: Metadata | None) -> str:
