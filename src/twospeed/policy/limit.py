@@ -13,7 +13,7 @@ import msgspec
 from twospeed.types import Settings
 from twospeed.units import PositiveCount
 
-LEASE = 300.0  # seconds, R20: how long a slot outlives the last sign of life of its owner
+LEASE = 60.0  # seconds (R20: at most 300): how long a slot outlives the last sign of life of its owner
 
 
 class Limit(Settings):
@@ -87,7 +87,7 @@ class Limits(Protocol):
         """Give everything back: the provider refused the request or was never reached. Never waits."""
 
     def touch(self, permit: Permit) -> None:
-        """Show that a long request is still under way; needed once per lease (5 minutes) to keep its slot."""
+        """Show that a long request is still under way; needed once per lease (a minute) to keep its slot."""
 
     def learn(self, pool: str, dimension: str, remaining: int, reset_after: float) -> None:
         """Take the provider's word for what is left of rpm, tpm, itpm or otpm, if it is less than we think (R21).

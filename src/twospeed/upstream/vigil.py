@@ -1,4 +1,4 @@
-"""Shows the store once a minute that long requests are still under way, so that none loses its slot while it lasts (R20).
+"""Shows the store every few seconds that long requests are still under way, so that none loses its slot (R20).
 
 Only requests under a concurrency limit are kept; one timer serves them all, and there is none while there are none. It
 belongs to the requests, not to a configuration snapshot: one that was replaced keeps watch until its last one has ended.
