@@ -29,12 +29,16 @@ from twospeed.policy.completing import completing, family_notes
 from twospeed.policy.down import down, note
 from twospeed.policy.estimate import BYTES_PER_TOKEN
 from twospeed.policy.explaining import header, sentences
+from twospeed.policy.flags import Asked as Wanted
+from twospeed.policy.flags import Flags
 from twospeed.policy.headers import Pair, to_client, without_dialect
 from twospeed.policy.keystroke import CancelOlder, Stroke
+from twospeed.policy.language import language
 from twospeed.policy.limit import Permit, Refusal
 from twospeed.policy.money import bill
 from twospeed.policy.plan import Needs, Planner, fitting
 from twospeed.policy.race import MAX_ATTEMPTS
+from twospeed.policy.scope import repo
 from twospeed.policy.session import identify
 from twospeed.policy.signals import signals
 from twospeed.policy.switching import thread_of
@@ -42,7 +46,7 @@ from twospeed.quotas import Quotas, refused
 from twospeed.relay import Reply, interrupt, relay
 from twospeed.resume import Resume, may_resume
 from twospeed.seats import Seats
-from twospeed.types import Backend, Conversation, Offer, Plan, Record, Request, Sink, Tier, Trace, Verdict
+from twospeed.types import Backend, Offer, Plan, Record, Request, Sink, Switches, Tier, Trace, Verdict
 from twospeed.upstream.attempt import Attempts
 from twospeed.upstream.client import Job, Try
 
@@ -89,7 +93,7 @@ class Proxy:
         mirror: Listens to requests that a rollout is about, and copies some of them once they are served.
 
     `serving`: requests under way; a snapshot that was replaced may be closed when there are none. `arms`: the rollouts that
-    have a say, replaced whenever one has moved.
+    have a say, `flags`: those that are on, both None for none and replaced whenever one has moved.
     """
 
     def __init__(
@@ -127,6 +131,7 @@ class Proxy:
         self._keystrokes = Keystrokes()
         self.serving = 0
         self.arms: Arms | None = None
+        self.flags: Flags | None = None
 
     async def handle(self, call: Call, reply: Reply) -> None:
         """Serve one request. Every path out of here leaves exactly one Record."""
@@ -140,12 +145,15 @@ class Proxy:
         try:
             request = call.dialect.decode(call.body, call.endpoint)
             self._name(record, call, request)
-            verdict, backends = self._choose(call, record, request)
+            switches = self._turned(call, record, request) if self.flags is not None else None
+            verdict, backends = self._choose(call, record, request, switches)
             if not backends:
                 self._estimate(call, request, reply, record)
                 return
-            assigned = self._assign(call, record, request, verdict) if self.arms else None
+            assigned = self._assign(call, record, request, verdict, switches) if self.arms else None
             plan = self._plan(call, record, request, verdict, backends, assigned)
+            if switches is not None:
+                plan = replace(plan, switches=switches, hedge=None if switches.hedge is False else plan.hedge)
             if assigned is not None:
                 witness = self._mirror.attend(assigned, call.dialect, call.headers, request, record, plan, reply)
                 reply = witness.reply if witness else reply
@@ -230,7 +238,21 @@ class Proxy:
         if b"idempotency-key" in call.headers:
             request.stateful = True  # another provider does not know the key, so a replay may act twice (R3)
 
-    def _choose(self, call: Call, record: Record, request: Request) -> tuple[Verdict, Sequence[Backend]]:
+    def _turned(self, call: Call, record: Record, request: Request) -> Switches | None:
+        """Ask the flags, and write down which there were."""
+        assert self.flags is not None
+        headers, body = call.headers, request.body
+        asked = Wanted(
+            call.caller.name, record.client, record.session, lambda: language(headers, body), lambda: repo(headers)
+        )
+        switches = self.flags.turned(asked)
+        if switches is not None:
+            record.notes += [f"flag:{name}" for name in switches.flags]
+        return switches
+
+    def _choose(
+        self, call: Call, record: Record, request: Request, switches: Switches | None
+    ) -> tuple[Verdict, Sequence[Backend]]:
         """Find tier and backends; none where the answer can be estimated here instead."""
         dialect = call.dialect
         case = Case(
@@ -238,23 +260,22 @@ class Proxy:
             call.headers,
             call.caller,
             dialect.served_by,
-            lambda: self._classify(dialect.conversation(request)),
+            lambda: self._classifier.classify(dialect.conversation(request)),
             lambda: dialect.conversation(request),
             record.session,
+            switches=switches,
         )
         if self._switching is not None:
             case.thread = record.thread = thread_of(record.session, dialect.opening(request))
             case.now, case.line = self._clock(), self._classifier.line
         verdict, backends = self._chooser.choose(case)
         record.observed, record.weighed = verdict.observed, verdict.weighed
+        auto = verdict.observed or verdict
+        if auto.score is not None:
+            self._classifier.adapt(auto.tier)
         if not backends and not hasattr(dialect, "estimate"):
             raise unserved(request)
         return verdict, backends
-
-    def _classify(self, conversation: Conversation) -> Verdict:
-        verdict = self._classifier.classify(conversation)
-        self._classifier.adapt(verdict.tier)
-        return verdict
 
     def _explain(self, call: Call, record: Record, request: Request, verdict: Verdict, plan: Plan) -> None:
         """Put the decision into words, where the client or the trace wants them."""
@@ -273,13 +294,15 @@ class Proxy:
         headers = [pair for pair in self._headers(record, None) if pair[1]]
         reply.send(200, [(b"content-type", b"application/json"), (b"x-twospeed-estimated", b"1"), *headers], body)
 
-    def _assign(self, call: Call, record: Record, request: Request, verdict: Verdict) -> Assigned | None:
+    def _assign(
+        self, call: Call, record: Record, request: Request, verdict: Verdict, switches: Switches | None
+    ) -> Assigned | None:
         """Ask the rollouts where this goes."""
         assert self.arms is not None
         dialect = call.dialect
         served_by = (request.dialect,) if request.bound else dialect.served_by
         return self.arms.assign(
-            self.catalogue.route(request.model),
+            self.catalogue.route((switches and switches.model) or request.model),
             verdict,
             Asked(
                 call.caller.name,

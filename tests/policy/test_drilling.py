@@ -66,7 +66,7 @@ def test_a_drill_of_nothing_is_refused(asked, why):
 
 def test_no_file_has_a_rollout_of_the_drills_name():
     """It would be taken for a drill."""
-    with pytest.raises(ValueError, match="kept for rollback drills"):
+    with pytest.raises(ValueError, match="kept for the program"):
         Rollout.model_validate({"id": "drill", "target": {"alias": "c", "stable": "a/x", "candidate": "b/y"}})
 
 

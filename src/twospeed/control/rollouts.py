@@ -14,6 +14,7 @@ import logging
 import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import msgspec
 
@@ -31,11 +32,12 @@ from twospeed.policy.held import (
     Shelf,
     begun,
     changed,
+    flagged,
     moved,
     opened,
     settled,
 )
-from twospeed.policy.rollout import Phase, Rollout, Scope, Signal
+from twospeed.policy.rollout import FLAGS, Phase, Rollout, Scope, Signal
 
 AT_ONCE, ROOM = 1_000, 20_000  # sightings sent in one go, and kept while the shelf does not answer
 SAY_EVERY = 2.0  # seconds between two signs that this host still serves by what it said
@@ -93,7 +95,7 @@ class Rollouts:
         self._sightings: list[bytes] = []
         self._news = asyncio.Event()
         self._started = self._reading = False  # the shelf has been opened, has been read
-        self._drilling = False  # a drill was asked for
+        self._wanted = False  # though the config file names no rollout
         self._away = self._bug = ""
         self._serving: Mapping[str, int] = {}
         self._said_at = 0.0
@@ -163,7 +165,8 @@ class Rollouts:
 
     async def start(self) -> None:
         """Learn how they stand, before anything is served; comes back whether the shelf answers or not."""
-        if (self._configured or self._drilling) and not self._started:
+        self._wanted = self._wanted or self._shelf.used
+        if (self._configured or self._wanted) and not self._started:
             self._started = True
             await self._shelf.start(self._news.set)
             await self._turn()
@@ -194,10 +197,41 @@ class Rollouts:
         self._news.set()
         return held
 
+    @property
+    def flags(self) -> tuple[Mapping[str, Any], int]:
+        """Return the flags set by hand as plain data, by id, and their version, 0 when none ever was."""
+        held = self._all.get(FLAGS)
+        return (held.settings, held.version) if held else ({}, 0)
+
+    async def turn(
+        self, name: str, flag: dict[str, Any] | None, actor: str, reason: str, expect: int | None = None
+    ) -> int:
+        """Set a flag by hand, or with None remove it; returns the version of them all. Raises: Denied."""
+        try:
+            await self._awake()
+            for _ in range(TRIES):
+                await self._follow()
+                version = self.flags[1]
+                if expect not in (None, version):
+                    raise Denied("conflict", f"the flags are at version {version}, not {expect}")
+                move = flagged(self._all.get(FLAGS), name, flag, actor, reason, self._wall())
+                if move is None:
+                    return version
+                if await self._shelf.put(move):
+                    await self._follow()
+                    return move.held.version
+        except Away as away:
+            raise Denied("away", f"the store of the flags does not answer: {away}") from None
+        raise Denied("conflict", "the flags keep being changed by others; try again")
+
+    def wake(self) -> None:
+        """Follow the store although the config file names no rollout."""
+        self._wanted = True
+        self._news.set()
+
     async def _awake(self) -> None:
         """Without rollouts in the config file nothing runs until the first drill."""
-        self._drilling = True
-        self._news.set()
+        self.wake()
         try:
             async with asyncio.timeout(AWAKE_WITHIN):
                 while not self._reading:  # noqa: ASYNC110 - once in the life of a server
@@ -215,7 +249,7 @@ class Rollouts:
 
     async def run(self) -> None:
         """Follow and lead until cancelled."""
-        while not (self._configured or self._drilling):
+        while not (self._configured or self._wanted):
             self._news.clear()
             await self._news.wait()
         await self.start()
@@ -304,6 +338,8 @@ class Rollouts:
     async def _serve(self) -> None:
         """Let everybody here serve by it, and say so."""
         live = {name: held for name, held in self.held.items() if held.live}
+        if FLAGS in self._all:
+            live[FLAGS] = self._all[FLAGS]
         await self._publish(live)
         self._serving = {name: held.version for name, held in live.items()}
         await self._say()
@@ -315,6 +351,9 @@ class Rollouts:
 
     def _tell(self, move: Move) -> None:
         held = move.held
+        if move.rollout == FLAGS:
+            log.warning("flag %s: %s (%s: %s)", move.evidence.get("flag"), move.signal, move.actor, move.reason)
+            return
         state = held.state
         log.warning(
             "rollout %s: %s -> %s at %.4g%% (%s: %s)",
@@ -369,10 +408,19 @@ def _meets(held: Held, rollout: Rollout) -> bool:
     return held.state.id == rollout.id or (everybody and settled(held).target.alias == rollout.target.alias)
 
 
+def _text(flag: dict[str, Any] | None) -> str:
+    return msgspec.json.encode(flag).decode() if flag else ""
+
+
 def entry(move: Move) -> Entry:
     """Write a move as a line of the ledger, the same on every host."""
     held = move.held
     state = held.state
+    if move.rollout == FLAGS:
+        before, after = (_text(move.evidence[name]) for name in ("before", "after"))
+        key = f"{FLAGS}:{held.version}:{move.at:.6f}"
+        said = (move.at, "flag", move.evidence["flag"], move.signal, before, after)
+        return Entry(*said, actor=move.actor, reason=move.reason, key=key)
     return Entry(
         at=move.at,
         kind="rollout",

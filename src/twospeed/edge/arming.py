@@ -5,14 +5,16 @@ Task: `run`, owned by whoever serves.
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from twospeed.control.sightings import Sightings
 from twospeed.policy.arms import Arms, Offers
+from twospeed.policy.flags import Flag, Flags, combined
 from twospeed.policy.held import Held, settled
 from twospeed.policy.pairing import Pair
-from twospeed.policy.rollout import Phase
+from twospeed.policy.rollout import FLAGS, Phase
 from twospeed.runtime import Runtime
 from twospeed.telemetry.instruments import ROLLOUT_LOST, ROLLOUT_REQUESTS, ROLLOUT_SHARE
 from twospeed.telemetry.metrics import Reading
@@ -29,11 +31,13 @@ class Arming:
         self.sightings = Sightings()
         self._offers = Offers()
         self._held: Mapping[str, Held] = {}
+        self._flags: Mapping[str, Any] = {}
         self._armed = False
 
     def follow(self, held: Mapping[str, Held], runtime: Runtime) -> None:
         """Serve by these states from the next request on; what waits for a version taken back goes elsewhere at once."""
-        self._held = held
+        self._held = {name: one for name, one in held.items() if name != FLAGS}
+        self._flags = held[FLAGS].settings if FLAGS in held else {}
         self.arm(runtime)
 
     def arm(self, runtime: Runtime) -> None:
@@ -42,6 +46,9 @@ class Arming:
         arms = Arms(config.rollouts, self._held, runtime.catalogue, self._offers, runtime.memory.affinity)
         runtime.proxy.arms = arms if arms else None
         self._armed = bool(arms)
+        set_by_hand = {name: Flag.model_validate(flag) for name, flag in self._flags.items()}
+        flags = Flags(combined(config.flags, set_by_hand))
+        runtime.proxy.flags = flags if flags else None
         books = runtime.mirror.books
         books.shares = dict(_shadows(self._held, [rollout.id for rollout in config.rollouts]))
         books.pairs = self._paired

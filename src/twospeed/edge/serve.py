@@ -75,6 +75,7 @@ class Server:
         except ValueError as error:
             path = self.api.runtime.loaded.path
             raise ConfigError([Problem(path, 1, 1, ("stores", "redis", "url"), str(error))]) from None
+        self.arming.arm(self.api.runtime)
         if self._host is None:
             self.rollouts.configure(self.api.runtime.loaded.config.rollouts)
             await self.rollouts.start()

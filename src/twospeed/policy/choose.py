@@ -1,6 +1,6 @@
 """Which tier, and which backends of it, within what the caller may use.
 
-What an operator has decided of a session comes first, then the operator's rules, then the client's pin by header or by
+What an operator has decided of a session comes first, then flags, then the operator's rules, then the client's pin by header or by
 name; what is left is classified, and a conversation under way stays where its prompt is cached unless moving is worth it.
 """
 
@@ -20,7 +20,7 @@ from twospeed.policy.plan import Planner, Route
 from twospeed.policy.rules import Asked, Rules
 from twospeed.policy.switching import Switching
 from twospeed.policy.wishes import wished
-from twospeed.types import TIERS, Backend, Conversation, Request, Tier, Verdict
+from twospeed.types import TIERS, Backend, Conversation, Request, Switches, Tier, Verdict
 
 
 class Case(msgspec.Struct):
@@ -40,6 +40,7 @@ class Case(msgspec.Struct):
     thread: str = ""
     now: float = 0.0
     line: float = 0.5
+    switches: Switches | None = None  # what flags turned
 
 
 class Policy(msgspec.Struct):
@@ -69,7 +70,7 @@ class Chooser:
         Raises: Fault MODEL_NOT_FOUND, DENIED by a rule, BAD_REQUEST for a wrong pin.
         """
         request, caller = case.request, case.caller
-        route, verdict = self._taken_over(case) or self._ruled(case) or self._asked_for(case)
+        route, verdict = self._taken_over(case) or self._flagged(case) or self._ruled(case) or self._asked_for(case)
         served_by = (request.dialect,) if request.bound else case.served_by
         verdict, backends = self._planner.within_reach(verdict, route, caller, served_by)
         if not backends and not self._planner.within_reach(verdict, route, caller)[1]:
@@ -89,6 +90,22 @@ class Chooser:
         verdict = Verdict(route.tier, ("pinned:operator",))
         reached = self._planner.within_reach(verdict, route, case.caller, case.served_by)[1]
         return (route, verdict) if reached else None
+
+    def _flagged(self, case: Case) -> tuple[Route, Verdict] | None:
+        """Return what a flag says, None where none does or the caller may not use it. Raises: Fault DENIED by a rule."""
+        switches = case.switches
+        if switches is None or (switches.model is None and switches.tier is None):
+            return None
+        self._ruled(case)  # what a rule denies stays denied
+        reason = f"flag:{switches.flags[0]}"
+        if switches.model is not None:
+            route = self._catalogue.route(switches.model)
+            if route is not None and case.caller.may_use(switches.model, *route.names):
+                verdict = choose(route, case.classify)
+                return route, replace(verdict, reasons=(reason, *verdict.reasons))
+        if switches.tier is None or self._route(case.caller, case.request).backends:
+            return None
+        return Route(None), Verdict(switches.tier, (reason,))
 
     def _ruled(self, case: Case) -> tuple[Route, Verdict] | None:
         """Return what the first rule that fits says. Raises: Fault DENIED."""
@@ -175,7 +192,7 @@ class Chooser:
         return wished(list(dict.fromkeys(backends)), request.wishes, self._planner.health)
 
 
-_OPERATORS = ("rule:", "pinned:operator")  # reasons of what an operator decided
+_OPERATORS = ("rule:", "flag:", "pinned:operator")  # reasons of what an operator decided
 
 
 def _asked(case: Case) -> Asked:

@@ -16,6 +16,7 @@ from twospeed.policy.audit import proof
 from twospeed.policy.criteria import Criterion
 from twospeed.policy.judge.observation import Observation
 from twospeed.policy.rollout import (
+    FLAGS,
     STEP_PHASES,
     Bake,
     Gate,
@@ -118,6 +119,10 @@ class Sighting(msgspec.Struct, frozen=True, array_like=True):
 
 class Shelf(Protocol):
     """Where rollouts are kept. Every waiting method raises Away when the store does not answer in time."""
+
+    @property
+    def used(self) -> bool:
+        """Say whether something is known to have been kept before, without asking anybody."""
 
     async def start(self, wake: Callable[[], None]) -> None:
         """Open it. `wake` is called when there may be news, from the event loop."""
@@ -245,6 +250,23 @@ def changed(held: Held, rollout: Rollout, now: float) -> Move | None:
     after = replace(held, state=state, version=held.version + 1, at=now, settings=settings, actor="config")
     after = replace(after, reason="changed in the config file", round=held.round + int(not same))
     return Move(before.id, "changed", before.phase, after, "config", after.reason, now)
+
+
+def flagged(
+    held: Held | None, name: str, flag: dict[str, Any] | None, actor: str, reason: str, now: float
+) -> Move | None:
+    """Return the move that sets a flag by hand, or with None removes it; None when that changes nothing.
+
+    Flags set by hand are kept as one thing among the rollouts, so that they come to every host and worker as those do.
+    """
+    kept = {} if held is None else held.settings
+    if kept.get(name) == flag:
+        return None
+    settings = {known: one for known, one in kept.items() if known != name} | ({name: flag} if flag else {})
+    state = State(FLAGS, (), phase=Phase.PROMOTED)
+    after = Held(state, held.version + 1 if held else 1, now, now, settings, actor, reason)
+    figures = {"flag": name, "before": kept.get(name), "after": flag}
+    return Move(FLAGS, "set" if flag else "removed", Phase.PROMOTED, after, actor, reason, now, figures)
 
 
 def plain(rollout: Rollout) -> dict[str, Any]:

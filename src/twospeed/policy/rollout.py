@@ -32,6 +32,7 @@ LATER_ON_FAIL = {
 
 
 DRILL = "drill"  # id of the rollout that rollback drills are held with; no file has it
+FLAGS = "flags"  # under this id the flags that were set by hand are kept, among the rollouts
 
 
 class Target(Settings):
@@ -158,8 +159,8 @@ class Rollout(Settings):
 
     @model_validator(mode="after")
     def _rising(self) -> Self:
-        if self.id == DRILL:
-            raise ValueError(f"the id '{DRILL}' is kept for rollback drills")
+        if self.id in (DRILL, FLAGS):
+            raise ValueError(f"the id '{self.id}' is kept for the program's own use")
         if any(later <= earlier for earlier, later in zip(self.steps, self.steps[1:], strict=False)):
             raise ValueError("each step must be larger than the one before")
         for name, listed in (("guard", self.guard), ("signal", self.signal)):
