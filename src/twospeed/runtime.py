@@ -25,7 +25,7 @@ from twospeed.policy.arms import granted
 from twospeed.policy.choose import Policy
 from twospeed.policy.classify import Classifier
 from twospeed.policy.held import Shelf
-from twospeed.policy.limit import Limit
+from twospeed.policy.limit import Limit, leaving
 from twospeed.policy.overload import Caps, caps
 from twospeed.policy.plan import Planner
 from twospeed.policy.rules import Rules
@@ -111,10 +111,11 @@ class Runtime:
             time.time,
             random.random,
         )
+        self.classifier = Classifier(loaded.config.classify)
         self.proxy = Proxy(
             self.catalogue,
             Planner(self.catalogue.lanes, names, memory.health, memory.affinity, self._under_way),
-            Classifier(loaded.config.classify),
+            self.classifier,
             Attempts(self.links, memory.limits, memory.health, memory.estimates, clock, random.random),
             sinks,
             clock,
@@ -173,6 +174,7 @@ class Runtime:
         link = Link(self.transports[backend.provider], f"{backend.provider}/{family}", limit)
         link.dialects, link.quirks = backend.dialects, provider.quirks
         link.budget = provider.retry_budget
+        link.deep_limit = leaving(limit, provider.fast_share) if provider.fast_share and limit is not NO_LIMIT else None
         asked = completions(provider, backend.model)[0]
         link.completions = Way(asked.path or "", backend.suffix == "native", families().get(backend.fim))
         if not isinstance(provider, SimulatedProvider):

@@ -267,6 +267,7 @@ class Plan(msgspec.Struct, frozen=True):
     most: int = 3  # attempts that may reach a provider (R4)
     switches: Switches | None = None  # what flags turned, None for nothing
     hedge: Hedging | None = None  # None: one backend at a time
+    limit_wait: float = 0.0  # seconds that it may wait for room in a limit
     resume: bool = False  # a stream of plain text that breaks may go on at the next candidate
 
 

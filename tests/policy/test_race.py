@@ -181,3 +181,42 @@ def test_empty_plan_loses():
     command = machine.start(0.0)
     assert isinstance(command, Lose)
     assert command.fault.kind is Kind.NO_BACKEND
+
+
+def waiting(*candidates: Candidate, wait: float = 0.5, total: float = 60.0) -> Race:
+    return Race(Plan("fast", candidates, total, stream=True, limit_wait=wait), roll=0.5)
+
+
+def test_a_limit_that_ends_soon_is_waited_for():
+    """Of several full providers the one that has room first is asked again when it has."""
+    late, soon = Fault(Kind.RATE_LIMITED, retry_after=0.4), Fault(Kind.RATE_LIMITED, retry_after=0.2)
+    p = Playbook(waiting(A, B, C)) << Admit(0, A)
+    p >> Refused(0, late) << Admit(1, B) >> Refused(1, soon) << Admit(2, C) >> Refused(2, late) << Pause()
+    assert p.race.deadline == 0.2
+    p.at(0.2) >> Tick() << Admit(3, B) >> Admitted(3) << Open(3)
+    assert p
+
+
+def test_it_is_waited_for_once():
+    """Who finds no room then is told, with what is true then."""
+    again = Fault(Kind.RATE_LIMITED, retry_after=0.1)
+    p = Playbook(waiting(A)) << Admit(0, A)
+    p >> Refused(0, Fault(Kind.RATE_LIMITED, retry_after=0.2)) << Pause()
+    p.at(0.2) >> Tick() << Admit(1, A) >> Refused(1, again) << Lose(again)
+    assert p
+
+
+@pytest.mark.parametrize(
+    ("kind", "retry_after", "wait", "total"),
+    [
+        (Kind.RATE_LIMITED, 0.6, 0.5, 60.0),  # longer than the tier allows
+        (Kind.RATE_LIMITED, 0.2, 0.5, 1.0),  # longer than a tenth of the time that is left
+        (Kind.RATE_LIMITED, 0.2, 0.0, 60.0),  # not wanted
+        (Kind.BREAKER_OPEN, 0.2, 0.5, 60.0),  # no limit
+        (Kind.RATE_LIMITED, None, 0.5, 60.0),
+    ],
+)
+def test_nobody_waits_in_vain(kind: Kind, retry_after: float | None, wait: float, total: float):
+    """Everyone else is told at once."""
+    fault = Fault(kind, retry_after=retry_after)
+    assert (Playbook(waiting(A, wait=wait, total=total)) << Admit(0, A)) >> Refused(0, fault) << Lose(fault)

@@ -8,7 +8,7 @@ import pytest
 from twospeed.errors import Kind
 from twospeed.policy.affinity import Affinity
 from twospeed.policy.breaker import Breaker, Health, Status
-from twospeed.policy.limit import Ask, Limit, Limits, Permit, Refusal
+from twospeed.policy.limit import Ask, Limit, Limits, Permit, Refusal, leaving
 
 POOL = "acme/spark"
 BACKEND = "acme/spark@eu"
@@ -177,6 +177,17 @@ class LimitsContract:
             await admitted(limits, ask(Limit(rpm=10)))
         await refused(limits, ask(Limit(rpm=5)))
         await admitted(limits, ask(Limit(rpm=6)))
+
+    async def test_who_leaves_a_part_is_refused_earlier(self, limits: Limits):
+        """Deep requests stop where the fast tier's share begins; fast ones go on, and both count in one pool."""
+        limit = Limit(rpm=5, concurrency=5)
+        leaves = Ask(POOL, limit, 1, 1, leaving(limit, 0.4))
+        for _ in range(3):
+            await admitted(limits, leaves)
+        assert isinstance(await limits.take(leaves), Refusal)
+        for _ in range(2):
+            await admitted(limits, ask(limit, 1, 1))
+        await refused(limits, ask(limit, 1, 1))
 
     async def test_usage_shows_how_full(self, limits: Limits):
         """Operators see each limit and how much of it is used."""

@@ -127,6 +127,7 @@ class Catalogue:
             settings.when_down,
             settings.hedge.hedging() if settings.hedge else None,
             settings.resume,
+            settings.limit_wait,
         )
 
     def _gather(self, targets: Sequence[str]) -> tuple[Backend, ...]:

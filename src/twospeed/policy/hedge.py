@@ -149,6 +149,7 @@ class HedgedRace(Race):
             return () if self._legs else self._went_on(self._advance(now))
         if self._legs:
             return ()
+        self._focus(number, leg)
         return self._went_on(super().on(event, now))
 
     def _fell(self, number: int, event: Failed, now: float) -> Sequence[Command]:

@@ -35,12 +35,16 @@ UNLIMITED = Limit()
 
 
 class Ask(msgspec.Struct, frozen=True):
-    """One request asking to be admitted to `pool` (`provider/family`): estimated tokens in and out."""
+    """One request asking to be admitted to `pool` (`provider/family`): estimated tokens in and out.
+
+    `within`: what it must fit into where that is less than the limit of the pool, because the rest is kept for others.
+    """
 
     pool: str
     limit: Limit
     input_tokens: int
     output_tokens: int
+    within: Limit | None = None
 
 
 class Permit(msgspec.Struct):
@@ -171,6 +175,16 @@ def least(one: Limit, other: Limit) -> Limit:
 def _of(dimension: str, counts: Sequence[int]) -> int:
     requests, read, written, busy = counts
     return {"rpm": requests, "tpm": read + written, "itpm": read, "otpm": written, "concurrency": busy}[dimension]
+
+
+def leaving(limit: Limit, part: float) -> Limit:
+    """Return what is left of a limit for those who must leave a part of it to others; never less than 1.
+
+    >>> leaving(Limit(rpm=100, concurrency=2), 0.2)
+    Limit(rpm=80, tpm=None, itpm=None, otpm=None, concurrency=1)
+    """
+    left = {name: max(1, int(most * (1.0 - part))) for name, most in limit if most is not None}
+    return limit.model_copy(update=left)
 
 
 def share(limit: Limit, replicas: int) -> Limit:

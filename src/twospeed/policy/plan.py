@@ -66,6 +66,9 @@ class TierSettings(Settings):
     """What becomes of a request when no backend of this tier can serve. refuse: an error that says when to come back;
     other_tier: the other tier serves it, where the request named no backends itself; empty: a completion gets an empty
     answer, so that the editor goes on working, and everything else is refused."""
+    limit_wait: Duration = 0.0
+    """How long a request may wait for room in a provider's limit instead of being refused, once, and never longer than a tenth
+    of the time it has left; 0: not at all. Only where the limit itself says that it ends in time."""
     resume: bool = False
     """Whether a stream of plain text that breaks goes on at the next backend, instead of ending with an error. Completions
     go on anywhere; chat and Messages where the provider's `quirks.prefill` says how. Never inside a tool call, after
@@ -108,6 +111,7 @@ class Lane(msgspec.Struct, frozen=True):
     when_down: WhenDown = "refuse"
     hedge: Hedging | None = None
     resume: bool = False
+    limit_wait: float = 0.0  # seconds
 
 
 class Needs(msgspec.Struct, frozen=True):
@@ -233,6 +237,7 @@ class Planner:
             tries,
             None,
             hedge,
+            lane.limit_wait,
             lane.resume and request.stream and not request.stateful,
         )
 

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from twospeed.errors import RETRY_SAME, Fault, Kind
+from twospeed.policy.overload import WAITING_SHARE
 from twospeed.types import Candidate, Plan, Timeouts
 
 MAX_ATTEMPTS = 3  # R4
@@ -123,6 +124,8 @@ class Race:
         self._failed_at = 0  # candidate of the last failure
         self._last: Fault | None = None  # what the client hears when everything failed
         self._refusal: Fault | None = None  # the refusal that ends first
+        self._refused_at = 0  # candidate of that refusal
+        self._waited = False  # for a limit, once
 
     def start(self, now: float) -> Command:
         """Return the first command."""
@@ -157,7 +160,7 @@ class Race:
     def _refused(self, event: Refused, now: float) -> Sequence[Command]:
         fault = event.fault
         if self._refusal is None or (fault.retry_after or 0.0) < (self._refusal.retry_after or 0.0):
-            self._refusal = fault
+            self._refusal, self._refused_at = fault, self._candidate
         return self._advance(now)
 
     def _failed(self, event: Failed, now: float) -> Sequence[Command]:
@@ -193,6 +196,8 @@ class Race:
                 return self._admit(self._next - 1)
             if self._may_retry_same():
                 return self._retry_same(now)
+            if self._plan.limit_wait and self._may_wait(now):
+                return self._wait(now)
         return [Lose(self._verdict())]
 
     def _admit(self, candidate: int) -> Sequence[Command]:
@@ -213,6 +218,19 @@ class Race:
         self._candidate = self._failed_at
         fault = self._last
         wait = (fault.retry_after if fault else None) or self._roll * min(BACKOFF_CAP, BACKOFF_BASE * 2**self._made)
+        return self._enter(Pause, wait, now, (Pause(),))
+
+    def _may_wait(self, now: float) -> bool:
+        """Say whether the limit that ends first does so soon enough, for the tier and for the time that is left."""
+        refusal = self._refusal
+        if self._waited or refusal is None or refusal.kind is not Kind.RATE_LIMITED or refusal.retry_after is None:
+            return False
+        return refusal.retry_after <= min(self._plan.limit_wait, (self._plan.deadline - now) * WAITING_SHARE)
+
+    def _wait(self, now: float) -> Sequence[Command]:
+        assert self._refusal is not None
+        wait, self._waited, self._candidate = self._refusal.retry_after or 0.0, True, self._refused_at
+        self._refusal = None  # what is true then is asked for anew
         return self._enter(Pause, wait, now, (Pause(),))
 
     def _provider(self) -> str:

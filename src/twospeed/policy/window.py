@@ -52,7 +52,7 @@ class Meter:
         """
         bucket = self._roll(now)
         cells = self._cells
-        limit = ask.limit
+        limit = ask.within or ask.limit
         read, written = ask.input_tokens, ask.output_tokens
         used_in, used_out = cells[INPUT], cells[OUTPUT]
         if (
@@ -179,7 +179,7 @@ class Meter:
             self._add(bucket, requests, read, written)
 
     def _refusal(self, ask: Ask, busy: int, now: float) -> Refusal:
-        limit = ask.limit
+        limit = ask.within or ask.limit
         read, written = ask.input_tokens, ask.output_tokens
         waits = {
             "rpm": self._wait("rpm", 1, limit.rpm, now),

@@ -51,7 +51,7 @@ class MemoryLimits:
         if pool is None:
             pool = self._pools[ask.pool] = _Pool(Meter([0] * CELLS), Leases(self._lease), limit)
         pool.limit = limit
-        most = limit.concurrency
+        most = (ask.within or limit).concurrency
         busy = 0 if most is None else pool.leases.busy(now, most)
         refusal = pool.meter.take(ask, busy, now)
         if refusal is not None:

@@ -16,7 +16,7 @@ from twospeed.dialects.quirks import Quirks
 from twospeed.policy.budget import Budget
 from twospeed.policy.limit import Limit
 from twospeed.types import Settings
-from twospeed.units import PositiveCount, PositiveDuration, Size
+from twospeed.units import Fraction, PositiveCount, PositiveDuration, Size
 from twospeed.upstream.simulated import Simulation
 
 Api = Literal["chat", "completions", "responses", "compact", "embeddings", "messages", "count_tokens"]
@@ -112,6 +112,8 @@ class Common(Settings):
     completions."""
     limits: dict[str, Limit] = {}
     """Limits per model family; `"*"` holds for each family not named."""
+    fast_share: Fraction = 0.0
+    """Part of each limit that deep requests leave to the fast tier, where both use the same pool."""
     retry_budget: Budget = Budget()
     """How many attempts at this provider may be repeats."""
     cache_window: PositiveDuration = 300.0

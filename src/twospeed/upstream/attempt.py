@@ -233,7 +233,8 @@ class _Course:
     def _ask(self, backend: str, link: Link) -> Ask:
         request = self._job.request
         read, written = self._attempts._estimates.expected(backend, len(request.body), request.max_tokens)
-        return Ask(link.pool, link.limit, read, written)
+        within = link.deep_limit if self._plan.tier == "deep" else None
+        return Ask(link.pool, link.limit, read, written, within)
 
     async def _open(self, command: Open) -> Event:
         assert self._candidate is not None

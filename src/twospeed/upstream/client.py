@@ -46,6 +46,9 @@ class Link(msgspec.Struct):
     dialects: frozenset[str] = frozenset()  # names of those spoken without translation, none means any
     quirks: Quirks = NONE
     budget: Budget = Budget()
+    deep_limit: Limit | None = (
+        None  # what deep requests must fit into, where they leave a part of the limit to fast ones
+    )
     under_way: int = 0  # attempts that are not closed yet
 
     @property

@@ -54,6 +54,8 @@ class _Pool(msgspec.Struct):
     backlog: deque[tuple[Word, ...]]
     limit: Limit = Limit()
     wire: tuple[int, ...] = (0, 0, 0, 0, 0)
+    within: Limit | None = None
+    within_wire: tuple[int, ...] = (0, 0, 0, 0, 0)
     part: Limit = Limit()
     replicas: int = 0
     round: int = 0
@@ -95,7 +97,16 @@ class RedisLimits:
         permit = f"{self._replica.name}-{self._taken}"
         instant = self._instant()
         latest = pool.link.latest() if instant == "" else ""
-        words = ("take", instant, permit, ask.input_tokens, ask.output_tokens, *pool.wire, self._lease_us, latest)
+        words = (
+            "take",
+            instant,
+            permit,
+            ask.input_tokens,
+            ask.output_tokens,
+            *_wire(pool, ask),
+            self._lease_us,
+            latest,
+        )
         try:
             answer: Any = await pool.link.ask(_SCRIPT, pool.keys, words, partial(self._orphan, pool, permit, ask))
         except Trouble:
@@ -240,6 +251,8 @@ class RedisLimits:
             if most == 0:
                 passing = dimension == "concurrency" or getattr(_left(pool, pool.mine), dimension)
                 return Refusal(dimension, RECENT if passing else pool.seen_at + WINDOW - now)
+        if ask.within is not None:
+            part = _least(part, share(ask.within, pool.replicas))
         busy = 0 if part.concurrency is None else pool.leases.busy(now, part.concurrency)
         refusal = pool.own.take(Ask(ask.pool, part, ask.input_tokens, ask.output_tokens), busy, now)
         if refusal is not None:
@@ -302,10 +315,24 @@ def _left(pool: _Pool, own: Sequence[int]) -> Limit:
     return least(pool.part, remainder(pool.limit, pool.replicas, pool.seen, own))
 
 
+def _wire(pool: _Pool, ask: Ask) -> tuple[int, ...]:
+    within = ask.within
+    if within is None:
+        return pool.wire
+    if pool.within is not within:
+        pool.within = within
+        pool.within_wire = tuple(most or 0 for _, most in within)
+    return pool.within_wire
+
+
 def _heard(pool: _Pool, seen: Sequence[int], now: float) -> None:
     pool.seen, pool.seen_at = seen, now
     pool.mine = (*pool.own.sums(now), len(pool.leases))
     pool.left = None
+
+
+def _least(one: Limit, other: Limit) -> Limit:
+    return one.model_copy(update={name: min(most, getattr(other, name)) for name, most in one if most is not None})
 
 
 def _note(pool: _Pool, limit: Limit) -> None:

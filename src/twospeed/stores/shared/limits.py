@@ -55,7 +55,7 @@ class SharedLimits:
     def take_now(self, ask: Ask) -> Permit | Refusal:
         """Do what `take` does, for callers that cannot await."""
         pool = self._pools.get(ask.pool) or self._open(ask.pool)
-        most = ask.limit.concurrency
+        most = (ask.within or ask.limit).concurrency
         held = self._enter(pool)
         try:
             now = self._clock()
