@@ -12,7 +12,7 @@ from twospeed.types import Usage
 CONFIG = dedent("""
     listen: {port: 0}
     classify: {mode: MODE}
-    sessions: {switch_worth: 0.1}
+    sessions: {switch_worth: 0.05}
     rules:
       - {name: no-secrets, when: {header: {x-purpose: secret}}, deny: Not here.}
       - {name: ci, when: {header: {user-agent: "ci/*"}, tools: false}, tier: deep}

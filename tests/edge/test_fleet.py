@@ -21,7 +21,7 @@ LABELS = ("fast", "one", "m", "eu", "200")
 def said(requests: int, used: int, ok: bool = True) -> dict[str, Any]:
     """What a worker says about itself."""
     return {
-        **dict.fromkeys(("semconv", "tiers", "backends", "left_out"), "same"),
+        **dict.fromkeys(("semconv", "tiers", "backends", "left_out", "line"), "same"),
         "config": {"version": "v1"},
         "state": "serving",
         "uptime": 1.0,

@@ -82,6 +82,30 @@ def test_the_line_follows_the_target():
     assert lines == sorted(lines, reverse=True)
 
 
+def test_the_line_follows_the_traffic():
+    """With a share of 30 percent the line rises while more goes deep, falls while less does, and within bounds only."""
+    line = Classifier(Classify(target=Target(deep_share=0.3, adapt=0.1)))
+    for _ in range(100):
+        line.adapt("deep")
+    assert line.line == pytest.approx(line.first_line + 100 * 0.0005 * 0.7)
+    for _ in range(10_000):
+        line.adapt("fast")
+    assert line.line == pytest.approx(line.first_line - 0.1)
+    for _ in range(10_000):
+        line.adapt("deep")
+    assert line.line == pytest.approx(line.first_line + 0.1)
+
+
+@pytest.mark.parametrize(
+    "target", [Target(), Target(threshold=0.4), Target(quality=0.9), Target(deep_share=0.3, adapt=0.0)]
+)
+def test_other_lines_stand_still(target: Target):
+    """Only a share that was asked for moves the line."""
+    line = Classifier(Classify(target=target))
+    line.adapt("deep")
+    assert line.line == line.first_line
+
+
 def test_one_target_only():
     """Two targets at once are refused."""
     with pytest.raises(ValidationError, match="give one"):

@@ -21,7 +21,9 @@ class Conversation:
         self.affinity = MemoryAffinity(lambda: self.now, 3_600.0, 100)
         timeouts = Timeouts(1.0, 2.0, 3.0, 60.0)
         lanes = {"fast": Lane((CHEAP,), timeouts, Rank()), "deep": Lane((deep,), timeouts, Rank())}
-        self.switching = Switching(Sessions(**settings), lanes, {CHEAP.name: CHEAP, deep.name: deep}, self.affinity)
+        self.switching = Switching(
+            Sessions(**{"switch_worth": 1.0} | settings), lanes, {CHEAP.name: CHEAP, deep.name: deep}, self.affinity
+        )
 
     def call(self, score: float, tokens: int = 60_000, reason: str = "score:x", **usage: int) -> Verdict:
         """Make one call a minute after the last: decide, be served, note it."""
@@ -87,6 +89,17 @@ def test_spending_is_bounded():
     assert max(spent) <= 0.5
     assert sum(made) == pytest.approx(max(spent))
     assert "session:spend" in {verdict.reasons[0] for verdict in verdicts}
+
+
+@pytest.mark.parametrize("reason", ["effort:high", "plan_mode", "agent:failing"])
+def test_evidence_needs_no_worth(reason: str):
+    """What the client asks for and a run in trouble go deep at once, as long as anything may be spent."""
+    talk = Conversation(switch_worth=0.0)
+    talk.call(0.2)
+    assert talk.call(0.95, reason=reason).tier == "deep"
+    poor = Conversation(max_switch_spend=0.1)
+    poor.call(0.2)
+    assert poor.call(0.95, reason=reason).reasons[0] == "session:spend"
 
 
 @pytest.mark.parametrize("reason", ["context:beyond_fast", "images", "side_call", "completion", "cursor"])

@@ -16,6 +16,7 @@ from twospeed.telemetry.instruments import (
     CONNECTIONS,
     HANDSHAKES,
     IN_FLIGHT,
+    LINE,
     RELOADS,
     RESTARTS,
     STORE_ALONE,
@@ -53,6 +54,7 @@ class OneProcess:
             "state": "draining" if server.api.draining else "serving",
             "uptime": round(time.monotonic() - self._began, 3),
             **status(runtime.loaded, runtime.memory),
+            "line": {"now": runtime.classifier.line, "first": runtime.classifier.first_line},
             "requests": {"in_flight": server.http.in_flight, "connections": server.http.connections},
             "reloads": server.reloads.counts,
             **await self.delivery.summary(),
@@ -93,6 +95,8 @@ class OneProcess:
         yield Reading(STORE_UP, (memory.name,), int(memory.well()))
         yield Reading(STORE_ALONE, (memory.name,), memory.alone())
         yield Reading(RESTARTS, (), 0)  # of itself; a supervisor tells those of its workers
+        yield Reading(LINE, ("now",), runtime.classifier.line)
+        yield Reading(LINE, ("first",), runtime.classifier.first_line)
         yield Reading(CONFIG, (runtime.loaded.version,), 1)
         for outcome, count in server.reloads.counts.items():
             yield Reading(RELOADS, (outcome,), count)

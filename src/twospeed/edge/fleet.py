@@ -111,7 +111,7 @@ def together(said: list[dict[str, Any]]) -> dict[str, Any]:
     first = said[0]
     stores = [one["store"] for one in said]
     return {
-        **{key: first[key] for key in ("semconv", "config", "tiers", "backends", "left_out")},
+        **{key: first[key] for key in ("semconv", "config", "tiers", "backends", "left_out", "line")},
         "limits": list(_fullest(said)),
         "store": {"name": first["store"]["name"], "ok": all(store["ok"] for store in stores)},
         "requests": _sum([one["requests"] for one in said]),

@@ -3,8 +3,9 @@
 A conversation that has been served stands in the cache of that backend, for as long as the provider keeps it there. To
 go to the other tier means to have it read anew, at the full price of that tier. What that costs is known from prices and
 from the session's own usage; what it brings is how far the score is from the line, times what a solved task is worth.
-Constraints (window, images) and calls aside from the conversation (titles, completions) are not weighed. Without prices
-of cached input in both tiers nothing is, and nothing is kept.
+What the client asks for (effort, plan mode) and a run in trouble need no such worth, but are bounded by what changes may
+cost. Constraints (window, images) and calls aside from the conversation (titles, completions) are not weighed. Without
+prices of cached input in both tiers nothing is, and nothing is kept. Why it pays: `benchmarks/cost.md`.
 """
 
 import hashlib
@@ -22,19 +23,21 @@ from twospeed.units import Dollars
 
 ASIDE = frozenset({"completion", "side_call", "cursor"})  # first words of reasons: not part of the conversation
 FREE = ASIDE | {"context", "images"}  # nor are these weighed: the other tier cannot serve them
+SCORED = frozenset({"score", "low_confidence"})  # weighed against the score; the others against what may be spent
 _MOVED = "down"  # a tier that was down is no reason to stay in the other one
 
 
 class Sessions(Settings):
     """`sessions`: when a conversation under way may change its tier.
 
-    With the defaults a conversation of 60,000 tokens, which a deep tier at 3 dollars per million would read anew for
-    0.16 dollars more, goes deep when its score is 0.16 above the line.
+    With the defaults and a deep tier that reads 10,000 tokens anew for 3.5 cents more than from its cache, a fast one that
+    does for one, a conversation of that size goes deep when its score is 0.08 above the line; one of 60,000 tokens when it
+    is 0.45 above, pauses for longer than the cache lives, asks for effort, or is in trouble.
     """
 
-    switch_worth: Dollars = 1.0
-    """US dollars that a solved task is worth; a change is expected to bring this times the distance of the score from the
-    line. 0: a conversation never changes its tier while it is in a cache."""
+    switch_worth: Dollars = 0.3
+    """US dollars that one call in the right tier is worth; a change is expected to bring this times the distance of the
+    score from the line. 0: no score moves a conversation while it is in a cache; 100: every score does."""
     max_switch_spend: Dollars = 2.0
     """US dollars that changes of tier may cost one conversation altogether, in prompt caches lost."""
 
@@ -71,10 +74,12 @@ class Switching:
             return verdict
         tokens, dollars = self._lost(here, places[verdict.tier], verdict.tier, now)
         spent = max(bound.spent for bound in places.values() if bound is not None)
-        score = verdict.score if verdict.score is not None else float(verdict.tier == "deep")
-        worth = self._settings.switch_worth * abs(score - line)
-        affordable = spent + dollars <= self._settings.max_switch_spend
-        made = affordable and dollars <= worth
+        most = self._settings.max_switch_spend
+        worth = most
+        if verdict.score is not None and verdict.reasons[0].partition(":")[0] in SCORED:
+            worth = self._settings.switch_worth * abs(verdict.score - line)
+        affordable = spent + dollars <= most
+        made = affordable and self._round_trip(here, tokens, dollars) <= worth
         weighed = Weighed(here.tier, tokens, dollars, worth, spent + dollars * made, made)
         if made:
             return replace(verdict, weighed=weighed)
@@ -112,6 +117,13 @@ class Switching:
             tokens = max(0, tokens - there.tokens)
         price = backend.price if backend is not None else None
         return tokens, lost(tokens, price) if price is not None else 0.0
+
+    def _round_trip(self, here: _Place, tokens: int, dollars: float) -> float:
+        """Return half of what it costs to go and to come back: the same in both directions, so that the dearer cache does
+        not draw conversations to the cheaper tier and the share that goes deep stays what was asked for."""
+        backend = self._backends.get(here.bound.backend)
+        back = lost(tokens, backend.price) if backend is not None and backend.price is not None else dollars
+        return (dollars + back) / 2
 
 
 def thread_of(session: str, opening: Sequence[bytes]) -> str:

@@ -29,6 +29,7 @@ from twospeed.telemetry.instruments import (
     LIMIT_LEFT,
     LIMIT_REFUSED,
     LIMIT_USED,
+    LINE,
     MEMORY,
     NONE,
     OBSERVED,
@@ -232,6 +233,7 @@ def _money() -> Row:
             _counted("Attempts without a price", UNPRICED, _BACKEND),
             _counted("Changes of tier within sessions", CACHE_KEPT, ("outcome",)),
             _counted("What auto would have chosen", OBSERVED, ("tier", "auto")),
+            Panel("The line between the tiers", LINE.help, (Query(highest(LINE, ("which",)), "{{which}}"),)),
         ),
     )
 

@@ -142,6 +142,14 @@ OBSERVED = Instrument(
     ("tier", "auto"),
     "Requests whose model was honoured while auto only watched, by the tier they had and the one auto would have chosen.",
 )
+LINE = Instrument(
+    "twospeed.line",
+    "gauge",
+    "1",
+    ("which",),
+    "Score from which requests go deep: now, and first, where it began before it followed the traffic.",
+    merge="max",
+)
 CACHE_KEPT = Instrument(
     "twospeed.session.switches",
     "counter",
@@ -353,6 +361,7 @@ INSTRUMENTS = (
     KEY_COST,
     KEY_TOKENS,
     OBSERVED,
+    LINE,
     CACHE_KEPT,
     FAULTS,
     ATTEMPTS,
