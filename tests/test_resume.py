@@ -8,7 +8,7 @@ from twospeed.dialects.openai_chat import DIALECT
 from twospeed.dialects.quirks import Quirks
 from twospeed.errors import Fault, Kind
 from twospeed.policy.estimate import Estimates
-from twospeed.resume import Resume, may_resume
+from twospeed.resume import PATIENCE, Resume, may_resume
 from twospeed.types import Switches
 from twospeed.upstream.attempt import Attempts
 
@@ -45,6 +45,28 @@ async def test_the_next_backend_goes_on():
     assert ("failed", "a/m@r", Kind.TRUNCATED) in stage.notes.heard
     assert [row.resumed for row in stage.record.attempts] == [False, True]
     assert resume.events == 2
+
+
+async def test_clients_are_not_kept_waiting():
+    """Whoever goes on must speak before clients take the silence for the end, however patient the tier is."""
+    exchange = streaming(TEXT)
+    deadlines = []
+
+    async def send(path: str, headers: object, body: bytes, deadline: float) -> None:
+        deadlines.append(deadline)
+
+    exchange.send = send
+    stage = Stage(b=Transport(exchange))
+    first = stage.plan.candidates[0]
+    patient = fakes.replace(first.timeouts, first_token=300.0)
+    stage.plan = fakes.replace(
+        stage.plan,
+        deadline=1_000.0,
+        candidates=tuple(fakes.replace(candidate, timeouts=patient) for candidate in stage.plan.candidates),
+    )
+    resume = await stage.begun()
+    await resume(Fault(Kind.RESET))
+    assert deadlines == [100.0 + PATIENCE]
 
 
 async def test_usage_of_all_is_counted():

@@ -17,6 +17,7 @@ from twospeed.types import Candidate, Plan, Record, Request, Usage
 from twospeed.upstream.attempt import Attempts
 from twospeed.upstream.client import Job, Try
 
+PATIENCE = 10.0  # seconds for the first token of whoever goes on: the shortest idle timer seen in a client is 15
 _NO_MATTER_WHO = frozenset({Kind.CLIENT_GONE, Kind.CLIENT_STALLED, Kind.TOTAL_TIMEOUT, Kind.ANSWER_TOO_LARGE})
 
 
@@ -104,7 +105,11 @@ class Resume:
         if made is None:
             return None
         body, shown = made
-        plan = replace(self._plan, candidates=(candidate,), most=1, hedge=None)
+        timeouts = candidate.timeouts
+        hurried = replace(timeouts, first_token=min(timeouts.first_token, PATIENCE))
+        plan = replace(
+            self._plan, candidates=(replace(candidate, timeouts=hurried),), most=1, hedge=None, limit_wait=0.0
+        )
         try:
             request = job.dialect.decode(body, job.request.endpoint)
             again = Job(job.dialect, request, job.headers, job.trace, job.id, job.wall)

@@ -1,8 +1,11 @@
 """Broken streams that go on at the next backend, through the real door."""
 
 import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import pytest
+from aiohttp import web
 from tests.serving import TWO_FAST, serving
 
 RESUMING = TWO_FAST.replace("fast: {models", "fast: {resume: true, models").replace(
@@ -141,3 +144,76 @@ async def test_a_second_break_is_told():
         (record,) = server.records
         assert [attempt.kind for attempt in record.attempts] == ["truncated", "truncated"]
         assert len({event["id"] for event in whole[:-1]}) == 1
+
+
+SENTENCE = "The quick brown fox jumps over the lazy dog and is never seen again.\nThe end."
+CUT = len("The quick brown fox jumps over ")
+HTTP = """
+listen: {{port: 0}}
+providers:
+  one: {{kind: openai, base_url: "{one}", models: {{m: {{}}}}}}
+  two: {{kind: openai, base_url: "{two}", models: {{m: {{}}}}, quirks: {{prefill: prefix}}}}
+models: {{pair: [one/m, two/m]}}
+tiers: {{fast: {{resume: true, models: [one/m, two/m]}}, deep: {{models: [two/m]}}}}
+"""
+
+
+@asynccontextmanager
+async def provider(speak: Callable[[dict], str], breaks: bool) -> AsyncIterator[str]:
+    """A provider on a socket that says what `speak` makes of the request, four characters at a time."""
+
+    async def chat(request: web.Request) -> web.StreamResponse:
+        text = speak(await request.json())
+        answer = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await answer.prepare(request)
+        for at in range(0, len(text), 4):
+            delta = {"role": "assistant", "content": text[at : at + 4]}
+            event = {"id": f"id-{breaks}", "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+            await answer.write(b"data: " + json.dumps(event).encode() + b"\n\n")
+        if breaks:
+            request.transport.abort()
+            return answer
+        stop = {"id": "x", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+        await answer.write(b"data: " + json.dumps(stop).encode() + b"\n\ndata: [DONE]\n\n")
+        return answer
+
+    app = web.Application()
+    app.router.add_post("/chat/completions", chat)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}"
+    finally:
+        await runner.cleanup()
+
+
+def shown(body: dict) -> str:
+    """What a provider was shown of the answer."""
+    last = body["messages"][-1]
+    assert (last["role"], last["prefix"]) == ("assistant", True)
+    return last["content"]
+
+
+@pytest.mark.parametrize(
+    "go_on",
+    [
+        lambda body: SENTENCE[len(shown(body)) :],  # from where it was, white space included
+        lambda body: SENTENCE[len(shown(body)) :].lstrip(),  # without the white space in between
+        lambda body: SENTENCE,  # all of it again
+        lambda body: SENTENCE[len("The quick ") :],  # from some words before
+    ],
+)
+async def test_the_client_reads_one_text(go_on: Callable[[dict], str]):
+    """However the second backend takes the beginning of the answer up, the client reads every character once."""
+    async with (
+        provider(lambda body: SENTENCE[:CUT], breaks=True) as one,
+        provider(go_on, breaks=False) as two,
+        serving(HTTP.format(one=one, two=two)) as server,
+    ):
+        answer = await server.chat("go", model="pair", stream=True)
+        text = await answer.text()
+    assert said(text) == SENTENCE
+    assert {event["id"] for event in events(text)} == {"id-True"}
+    assert server.records[0].notes == ["resumed:two/m@default", "resume:fast:ok"]
