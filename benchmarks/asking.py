@@ -65,16 +65,20 @@ class Asker:
         self.port = port
         self._idle: deque[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = deque()
 
-    async def ask(self, one: Asked, patience: float = PATIENCE, abort: bool = True, orders: str = "") -> Heard:
+    async def ask(
+        self, one: Asked, patience: float = PATIENCE, abort: bool = True, orders: str = "", session: str = ""
+    ) -> Heard:
         """Send a request and read the answer; when patience ends the client leaves, by RST or FIN.
 
         Args:
             orders: Header x-twospeed-simulate.
+            session: Header session-id.
 
         Raises: TimeoutError, OSError and asyncio.IncompleteReadError before there is a head.
         """
         head = b"POST %b HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n%bcontent-length: %d\r\n\r\n"
-        order = b"x-twospeed-simulate: %b\r\n" % orders.encode() if orders else b""
+        more = {"x-twospeed-simulate": orders, "session-id": session}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in more.items() if value).encode()
         while self._idle and self._idle[-1][0].at_eof():
             self._idle.pop()[1].close()
         pair = self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 20)
@@ -82,7 +86,7 @@ class Asker:
         whole = False
         try:
             async with asyncio.timeout(patience):
-                writer.write(head % (PATHS[one.api].encode(), order, len(one.body)) + one.body)
+                writer.write(head % (PATHS[one.api].encode(), lines, len(one.body)) + one.body)
                 heard = await _read(reader)
                 whole = heard.framed and b"\r\nconnection: close" not in heard.head.lower()
                 return heard

@@ -1,9 +1,9 @@
 """Do limits hold when several processes keep them together? What reaches the provider, counted there (R19, R20).
 
-    python benchmarks/limits.py [--seconds 121] [--only redis|workers|killed|worker|dropped]
+    python benchmarks/limits.py [--seconds 121] [--only redis|workers|killed|dead|worker|dropped]
 
 redis: three servers on one Redis, each limit asked for 2 to 3 times over. workers: one server with two workers, no Redis.
-killed: one of three servers is killed (-9) half way. worker: of two workers one is killed again and again under load.
+killed: one of three servers is killed (-9) half way. dead: until what a killed one held is free again. worker: of two workers one is killed again and again under load.
 dropped: streams whose clients leave, until their reservations are free again. Takes about three times --seconds; a limit
 comes free again in half seconds, so two rounds of it take 121 s, and less than that says little.
 """
@@ -170,6 +170,10 @@ async def killed(seconds: float) -> None:
         before = len(stage.arrivals())
         dead.process.send_signal(signal.SIGKILL)
         began, answers = await asking
+        lost = [one for heard in answers for one in heard if one.status not in (200, 429)]
+        others = sum(one.server != dead.url for one in lost)
+        said = f"{others} errors on the other two, {len(lost)} requests lost with the dead one"
+        FIGURES.append(Figure("kill -9 of 1 of 3 replicas: errors elsewhere", "0", said, not others))
         judge(
             f"1 of 3 killed after {before:,} requests ({await alone(stage, servers)})",
             stage.arrivals(),
@@ -177,6 +181,33 @@ async def killed(seconds: float) -> None:
             seconds,
             answers,
         )
+
+
+async def dead() -> None:
+    """A server that holds all slots and most tokens is killed; how long until another one has them?"""
+    async with Stage() as stage:
+        redis = stage.redis()
+        redis.start()
+        text = config(await stage.provider(), f"stores: {{redis: {{url: '{redis.url}'}}}}", slots=10, tpm=11_300)
+        victim, other = [await stage.server(text) for _ in range(2)]
+        for model in ("slots", "tokens"):
+            more = {"stream": True, "max_tokens": MOST_OUT}
+            for _ in range(10):
+                stage.own(asyncio.create_task(stage.ask(victim, model, f"{READ},{REAL_OUT},300,quiet", **more)))
+        await asyncio.sleep(2)
+        victim.process.send_signal(signal.SIGKILL)
+        began = time.monotonic()
+        back: dict[str, float] = {}
+        while len(back) < 2 and time.monotonic() < began + 310:
+            for model in ("slots", "tokens"):
+                answer = await stage.ask(other, model, "10,10,0", max_tokens=MOST_OUT)
+                if model not in back and answer.status == 200:
+                    back[model] = time.monotonic() - began
+            await asyncio.sleep(0.25)
+    said = ", ".join(f"{model} after {back.get(model, float('inf')):.0f} s" for model in ("slots", "tokens"))
+    met = len(back) == 2
+    FIGURES.append(Figure("Reservations of a dead replica", "free again within 5 min", said, met))
+    ROWS.append(("1 of 2 killed while it held everything", "", "", "", "", "", "", f"free again: {said}"))
 
 
 async def worker(kills: int = 5) -> None:
@@ -247,7 +278,7 @@ async def main() -> None:
     """Run what was asked for and print a table."""
     parser = staging.options(__doc__)
     parser.add_argument("--seconds", type=float, default=121.0)
-    parser.add_argument("--only", choices=("redis", "workers", "killed", "worker", "dropped"))
+    parser.add_argument("--only", choices=("redis", "workers", "killed", "dead", "worker", "dropped"))
     parser.add_argument("--write", action="store_true", help="write the figures into fleet.md")
     options = parser.parse_args()
     about = machine(options.rt)
@@ -255,8 +286,9 @@ async def main() -> None:
     for name, case in (("redis", redis), ("workers", workers), ("killed", killed)):
         if options.only in (None, name):
             await case(options.seconds)
-    if options.only in (None, "worker"):
-        await worker()
+    for name, short in (("dead", dead), ("worker", worker)):
+        if options.only in (None, name):
+            await short()
     if options.only in (None, "dropped"):
         await dropped()
     lines = [about, "", *table(ROWS)]

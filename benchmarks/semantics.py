@@ -37,6 +37,7 @@ async def fleet(short: bool) -> list[Figure]:
     await limits.redis(seconds)
     await limits.workers(seconds)
     await limits.killed(seconds)
+    await limits.dead()
     return limits.FIGURES
 
 

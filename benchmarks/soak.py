@@ -28,6 +28,7 @@ from asking import PATHS, Asked, Asker, asked, judged
 from staging import HERE, Redis, Server, Stage, machine, percentile, publish, resident, table
 
 DROPS = 0.09  # of the clients try to leave in the middle; half of those have their answer before
+SESSIONS = 2_000  # all seen within seconds, so that what is remembered of them does not look like a leak
 AWAY = 2.0  # seconds for which Redis is away
 QUIET = 8.0  # seconds until everything must be given back; connections to providers are kept for 2 s
 WARM = 0.2  # of the time, after which memory is looked at
@@ -95,7 +96,9 @@ class Soak:
         patience = chance.uniform(0.001, 0.12) if leaves else 40.0
         heard = None
         try:
-            heard = await self._asker.ask(one, patience, abort=number % 2 == 0)
+            # A newer completion of the same session would end the older one, as it should.
+            session = "" if one.api == "completions" else f"s{number % SESSIONS}"
+            heard = await self._asker.ask(one, patience, abort=number % 2 == 0, session=session)
             outcome = judged(one, heard)
         except TimeoutError:
             outcome = "left" if leaves else "late"
@@ -224,7 +227,7 @@ def judge(
     report = [
         *table(rows),
         "",
-        f"- Refused: {dict(soak.refusals) or 'none'}. What disturbed: {', '.join(soak.events)}.",
+        f"- Refused: {', '.join(f'{n} x {what}' for what, n in soak.refusals.most_common()) or 'none'}. What disturbed: {', '.join(soak.events)}.",
         f"- Memory: {soak.memory[0][1]:.1f} MB at the start, {warm[0][1]:.1f} MB when warm, {warm[-1][1]:.1f} MB at the end: {growth:+.3f} MB a minute.",
         f"- Before the load and {QUIET:.0f} s after it: " + ", ".join(f"{name} {before[name]} and {after[name]}" for name in before) + ".",
         f"- Requests were sent {percentile(soak.lag, 0.5) * 1000:.1f} ms late at the median, {percentile(soak.lag, 0.99) * 1000:.0f} ms at p99; the load generator took {cpu:.0%} of a core.",

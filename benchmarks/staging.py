@@ -49,11 +49,12 @@ class Arrival(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """One request as its client saw it. `status` 0: no answer came."""
+    """One request as its client saw it. `status` 0: no answer came. `server`: the URL it went to."""
 
     at: float
     status: int
     took: float
+    server: str = ""
 
 
 class Redis:
@@ -153,6 +154,10 @@ class Stage:
         assert process.stdout
         return f"http://127.0.0.1:{int(await process.stdout.readline())}/v1"
 
+    def own(self, task: "asyncio.Task[Any]") -> None:
+        """End a task with the stage."""
+        self._stack.callback(task.cancel)
+
     async def tellers(self, faults: str = "1%") -> list[str]:
         """Start two telling providers and return their base URLs."""
         process = await asyncio.create_subprocess_exec(
@@ -211,9 +216,9 @@ class Stage:
                 f"{server.url}/chat/completions", json=body, headers={"x-bench": order}
             ) as answer:
                 await answer.read()
-                return Answer(began, answer.status, time.monotonic() - began)
+                return Answer(began, answer.status, time.monotonic() - began, server.url)
         except (aiohttp.ClientError, TimeoutError, OSError):
-            return Answer(began, 0, time.monotonic() - began)
+            return Answer(began, 0, time.monotonic() - began, server.url)
 
     async def crowd(
         self, servers: Sequence[Server], model: str, rate: float, until: float, order: Callable[[], str], **more: Any
