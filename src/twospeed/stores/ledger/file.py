@@ -149,18 +149,20 @@ class Book:
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
-    """Make the file a ledger. Two processes may meet here, and the change to WAL does not wait for others by itself."""
+    """Make the file a ledger. Two processes may meet here, and not every step waits for the other by itself."""
     for tried in range(TRIES):
         try:
             connection.execute("PRAGMA journal_mode=WAL")
-            break
+            connection.execute("PRAGMA synchronous=FULL")
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'line_kept'").fetchone():
+                connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
+            return
         except sqlite3.OperationalError:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
             if tried == TRIES - 1:
                 raise
             time.sleep(PATIENCE / TRIES)
-    connection.execute("PRAGMA synchronous=FULL")
-    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'line_kept'").fetchone():
-        connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
