@@ -19,11 +19,15 @@ from canaries import Canary, Stream, stream
 from twospeed.policy.judge import Observation
 from twospeed.policy.judge.course import Action, Course, Decision
 from twospeed.policy.judge.paired import Paired
-from twospeed.policy.rollout import Rollout, Target
+from twospeed.policy.pairing import Pair, Side
+from twospeed.policy.rollout import Gate, Rollout, ShadowGate, Target
+from twospeed.policy.shadow import ShadowJudge
 
 HOUR = 3600.0
+TIMES = (1.0, 1.1, 2.0, 4.0)  # as slow as the stable version, of candidates judged by pairs
 PLAIN = Canary()
 ROLLOUT = Rollout(id="r", target=Target(alias="a", stable="p/s", candidate="p/c"))
+GATED = ROLLOUT.model_copy(update={"gates": [Gate(shadow=ShadowGate())]})  # 200 pairs
 FORGOTTEN = {  # what the judge is not told in a scenario of this ending
     "no session ids": "session",
     "no prompt sizes": "prompt_tokens",
@@ -72,10 +76,11 @@ def main() -> None:
     arguments.add_argument("--seeds", type=int, default=100)
     arguments.add_argument("--first", type=int, default=1_000)
     options = arguments.parse_args()
-    for name in options.names or [*GOOD, *BAD, "pairs"]:
+    special = {"pairs": pairs, "gate": gate}
+    for name in options.names or [*GOOD, *BAD, *special]:
         begun = time.perf_counter()
         seeds = range(options.first, options.first + options.seeds)
-        rows = pairs(seeds) if name == "pairs" else [scenario(name, seeds)]
+        rows = special[name](seeds) if name in special else [scenario(name, seeds)]
         for row in rows:
             print(f"{row}   [{time.perf_counter() - begun:.0f} s]", flush=True)
 
@@ -129,37 +134,67 @@ def observations(drawn: Stream, forgotten: str = "") -> Iterator[Observation]:
 
 
 def pairs(seeds: range) -> list[str]:
-    """Shadow pairs: a request answered by both, with the spread that remains between two answers to one request."""
-    rows = []
-    for times in (1.0, 1.1, 2.0, 4.0):
-        counts = []
-        for seed in seeds:
-            counts.append(_refused_at(times, np.random.default_rng(seed)))
-        refused = [count for count in counts if count is not None]
-        if times < 1.2:
-            bound = upper(len(refused), len(counts))
-            rows.append(f"pairs x{times:<18} refused {len(refused)}/{len(counts)} (at most {bound:.2%})")
-        else:
-            p50, p95 = np.quantile(refused, [0.5, 0.95], method="higher")
-            rows.append(f"pairs x{times:<18} refused {len(refused)}/{len(counts)}, pairs p50 {p50:.0f}, p95 {p95:.0f}")
-    return rows
+    """Shadow pairs, judged by one duration."""
+    return [
+        _paired("pairs", times, [_refused_at(times, np.random.default_rng(seed)) for seed in seeds]) for times in TIMES
+    ]
 
 
-def _refused_at(times: float, rng: np.random.Generator) -> int | None:
-    paired = Paired(tolerance=1.25, target=2.0, alpha=0.01)
+def gate(seeds: range) -> list[str]:
+    """Shadow pairs, judged as a gate of 200 pairs does: by all guards of a rollout, which share the rate of false alarms."""
+    rows = [
+        _paired("gate", times, [_kept_out_at(times, np.random.default_rng(seed)) for seed in seeds]) for times in TIMES
+    ]
+    failing = [_kept_out_at(1.0, np.random.default_rng(seed), errors=0.2) for seed in seeds]
+    return [*rows, _paired("gate, 20% errors, ", 1.0, failing, good=False)]
+
+
+def _paired(name: str, times: float, counts: list[int | None], good: bool | None = None) -> str:
+    refused = [count for count in counts if count is not None]
+    if times < 1.2 if good is None else good:
+        return (
+            f"{name} x{times:<18} refused {len(refused)}/{len(counts)} (at most {upper(len(refused), len(counts)):.2%})"
+        )
+    p50, p95 = np.quantile(refused, [0.5, 0.95], method="higher")
+    return f"{name} x{times:<18} refused {len(refused)}/{len(counts)}, pairs p50 {p50:.0f}, p95 {p95:.0f}"
+
+
+def differences(times: float, rng: np.random.Generator) -> Iterator[float]:
+    """A request answered by both: log ratios, with the spread that remains between two answers to one request."""
     spread, noise = rng.uniform(0.0, 0.3), rng.uniform(0.3, 0.6)
     session, left = 0.0, 0
-    for number in range(400):
+    while True:
         if not left:
             session, left = rng.normal(0, spread), int(rng.integers(1, 6))
         left -= 1
         difference = math.log(times) + session + rng.normal(0, noise * math.sqrt(2))
         if rng.random() < 0.03:
             difference += rng.choice([-1, 1]) * min(rng.pareto(1.5), 6.0)
+        yield difference
+
+
+def _refused_at(times: float, rng: np.random.Generator) -> int | None:
+    paired = Paired(tolerance=1.25, target=2.0, alpha=0.01)
+    for number, difference in zip(range(400), differences(times, rng), strict=False):
         paired.observe(difference)
         if paired.worse:
             return number + 1
     return None
+
+
+def _kept_out_at(times: float, rng: np.random.Generator, errors: float = 0.005) -> int | None:
+    """Time to the first token goes with the whole duration, as it does in life: it differs by a little noise."""
+    judge = ShadowJudge(GATED)
+    for number, difference in enumerate(differences(times, rng)):
+        first = difference + rng.normal(0, 0.2)
+        failed = ["" if rng.random() > share else "provider_error" for share in (0.005, errors)]
+        stable = Side(failed[0], latency=5.0, first_token=1.0)
+        candidate = Side(failed[1], latency=5.0 * math.exp(difference), first_token=math.exp(first))
+        judge.observe(Pair("r", 0.0, stable, candidate, stream=True))
+        outcome = judge.verdict().outcome
+        if outcome != "waiting":
+            return number + 1 if outcome == "refused" else None
+    raise AssertionError("differences never end")
 
 
 def upper(hits: int, runs: int) -> float:

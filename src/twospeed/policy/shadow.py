@@ -2,7 +2,7 @@
 
 A copy is nobody's answer: it may be dropped at any time, and its budget is its own. The judge of pairs is sequential:
 it may be asked after every pair, and a candidate within what the guards accept is refused with a chance of at most
-`false_rollback_rate`, however often one asks.
+a quarter of `false_rollback_rate`, however often one asks.
 """
 
 import math
@@ -26,6 +26,7 @@ DAY = 86_400.0
 WHOLE = ""  # the part of a criterion that is about all languages
 MEASURED = 0.5  # share of the pairs in which a duration must have been measured before it is believed to be fine
 MOST_LANGUAGES = 40
+PART = 0.25  # of a step's rate of false alarms: what is refused here has not yet been seen in earnest
 
 # Why a copy was not made, or came to nothing, in the order of docs/rollouts.md.
 DROPPED = (
@@ -132,7 +133,7 @@ class ShadowJudge:
 
     def __init__(self, rollout: Rollout) -> None:
         self._rollout = rollout
-        self._alpha = rollout.false_rollback_rate / len(rollout.guard)
+        self._alpha = PART * rollout.false_rollback_rate / len(rollout.guard)
         self._needed = rollout.shadow.pairs if rollout.shadow else 0
         self._languages: list[str] = []
         self._parts = [Part(one, WHOLE, self._test(one, 0.5 if one.by else 1.0)) for one in rollout.guard]
