@@ -28,7 +28,7 @@ from twospeed.policy.classify import Classifier
 from twospeed.policy.completing import completing, family_notes
 from twospeed.policy.down import down, note
 from twospeed.policy.estimate import BYTES_PER_TOKEN
-from twospeed.policy.explaining import header, sentences
+from twospeed.policy.explaining import header, scored, sentences
 from twospeed.policy.flags import Asked as Wanted
 from twospeed.policy.flags import Flags
 from twospeed.policy.headers import Pair, to_client, without_dialect
@@ -280,7 +280,7 @@ class Proxy:
     def _explain(self, call: Call, record: Record, request: Request, verdict: Verdict, plan: Plan) -> None:
         """Put the decision into words, where the client or the trace wants them."""
         classifier = self._classifier
-        if verdict.score is None:
+        if not scored(verdict):
             record.explained = sentences(verdict, None, (), plan.candidates)
             return
         told = signals(classifier.learned, classifier.reader, call.dialect.conversation(request))
@@ -334,7 +334,7 @@ class Proxy:
         if request.completion is not None:
             backends = completing(backends, request.completion)
             record.notes += family_notes(request.completion)
-        return self._planner.plan(
+        plan = self._planner.plan(
             verdict.tier,
             backends,
             record.session,
@@ -344,6 +344,8 @@ class Proxy:
             assigned is not None,
             offer,
         )
+        # Two versions are compared by themselves: what a second backend made faster says nothing of either.
+        return replace(plan, hedge=None) if record.arm and plan.hedge is not None else plan
 
     def _armed(
         self, assigned: Assigned, record: Record, request: Request, needs: Needs
