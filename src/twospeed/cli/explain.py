@@ -12,7 +12,7 @@ from twospeed.policy.choose import Case, Chooser, Policy, unserved
 from twospeed.policy.classify import Classifier
 from twospeed.policy.completing import completing
 from twospeed.policy.estimate import BYTES_PER_TOKEN
-from twospeed.policy.explaining import sentences
+from twospeed.policy.explaining import scored, sentences
 from twospeed.policy.plan import Needs, Planner
 from twospeed.policy.rules import Rules
 from twospeed.policy.session import identify
@@ -44,8 +44,8 @@ def explanation(loaded: Loaded, body: bytes, headers: Mapping[bytes, bytes]) -> 
     session = identify("explain", headers, dialect.declared(request), dialect.opening(request))
     needs = Needs(tokens=int(len(body) / BYTES_PER_TOKEN))
     plan = planner.plan(verdict.tier, backends, session.key, needs, request, 0.0)
-    scored = verdict.score is not None
-    told = signals(classifier.learned, classifier.reader, dialect.conversation(request)) if scored else ()
+    weighed = scored(verdict)
+    told = signals(classifier.learned, classifier.reader, dialect.conversation(request)) if weighed else ()
     return {
         "endpoint": endpoint,
         "model": request.model,
@@ -53,7 +53,7 @@ def explanation(loaded: Loaded, body: bytes, headers: Mapping[bytes, bytes]) -> 
         "score": verdict.score,
         "gain": verdict.gain,
         "reasons": list(verdict.reasons),
-        "explained": list(sentences(verdict, classifier.line if scored else None, told, plan.candidates)),
+        "explained": list(sentences(verdict, classifier.line if weighed else None, told, plan.candidates)),
         "observed": verdict.observed.tier if verdict.observed else None,
         "session": session.source,
         "tokens": needs.tokens,

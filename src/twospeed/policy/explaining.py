@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from twospeed.types import Candidate, Tier, Verdict, Weighed
 
 HEADER_BYTES = 1_500  # of all sentences together in a response header
+_SCORED = frozenset({"score", "low_confidence"})
+_ALSO = frozenset({"score", "effort", "agent", "pinned", "side_call"})  # reasons worth a sentence behind the first
 _TOLD = 3  # backends named in the final order
 _OTHER: dict[Tier, Tier] = {"fast": "deep", "deep": "fast"}
 
@@ -33,6 +35,10 @@ _WHY: dict[str, str | dict[str, str]] = {  # by the first word of a reason; {0} 
     "agent": {
         "failing": "the agent's last tool calls failed",
         "spinning": "the agent repeats itself",
+        "start": "an agent run has just begun",
+        "exploring": "the agent is looking around",
+        "producing": "the agent is changing files",
+        "finishing": "the agent is about to finish",
     },
     "score": {"high": "its score is at or above the line", "low": "its score is below the line"},
     "low_confidence": "its score is so close to the line that the configuration decides",
@@ -55,10 +61,8 @@ def sentences(
         line: Score from which requests go deep, None where nothing was scored.
     """
     told = [f"{verdict.tier}: {in_words(verdict.reasons[0])}" if verdict.reasons else verdict.tier]
-    also = [
-        in_words(reason) for reason in verdict.reasons[1:] if reason.partition(":")[0] in ("score", "effort", "agent")
-    ]
-    told += [f"besides: {words}" for words in also if words]
+    also = [reason for reason in dict.fromkeys(verdict.reasons[1:]) if reason.partition(":")[0] in _ALSO]
+    told += [f"besides: {in_words(reason)}" for reason in also if reason != verdict.reasons[0]]
     if verdict.score is not None and line is not None:
         told.append(f"score {verdict.score:.2f}, the line is at {line:.2f}")
     if signals:
@@ -73,6 +77,11 @@ def sentences(
         more = f" and {len(candidates) - _TOLD} more" if len(candidates) > _TOLD else ""
         told.append(f"order: {', then '.join(names)}{more}")
     return tuple(told)
+
+
+def scored(verdict: Verdict) -> bool:
+    """Say whether the score had a say: what a mark of the request decided has no signals to tell."""
+    return any(reason.partition(":")[0] in _SCORED for reason in verdict.reasons)
 
 
 def in_words(reason: str) -> str:

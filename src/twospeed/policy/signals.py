@@ -69,13 +69,17 @@ _GROUPS: Sequence[tuple[list[int], _Say]] = (
     (_columns("text_words", *_SHAPE, prefix="text_"), lambda dense, _: f"an instruction of {_WORDS(dense)} words"),
     (
         _columns("code_words", *_CODE_SHAPE, prefix="code_"),
-        lambda dense, _: f"{_CODE_WORDS(dense)} words of code in it" if _CODE_WORDS(dense) else "no code in it",
+        lambda dense, _: (
+            f"{_CODE_WORDS(dense)} words of code in the instruction"
+            if _CODE_WORDS(dense)
+            else "no code in the instruction"
+        ),
     ),
     (_columns(*_FLOW), lambda dense, _: "what its code is made of" if _CODE_WORDS(dense) else ""),
     (_columns(*_RISK), lambda dense, _: "errors, tests or concurrency in its code" if _CODE_WORDS(dense) else ""),
     (_columns(*_RUN), lambda _, facts: f"an agent run of {facts.steps} steps" if facts.steps else "no agent run yet"),
     (
         _columns(*_TROUBLE),
-        lambda _, facts: f"{facts.failures} failures and {facts.repeats} repeats of late" if facts.steps else "",
+        lambda _, facts: f"failures ({facts.failures}) and repeats ({facts.repeats}) of late" if facts.steps else "",
     ),
 )
