@@ -202,6 +202,20 @@ async def test_only_the_share_that_is_wanted_is_copied():
         assert server.candidate.served == 0
 
 
+async def test_a_flag_says_how_much_is_copied():
+    """Outside the gate a flag keeps copying; within it, one of 0% ends it for whom it is meant."""
+    flags = "flags: [{id: always, set: {shadow: SHARE}}]\n"
+    async with shadowing(CONFIG + flags.replace("SHARE", "100%"), share=0.0) as server:
+        server.phase(Phase.ROLLED_BACK)
+        await server.chat(model="coder")
+        await server.settled(1)
+        assert server.books.compared == {"r": 1}
+    async with shadowing(CONFIG + flags.replace("SHARE", "0%")) as server:
+        await server.chat(model="coder")
+        assert server.books.held == 0
+        assert not server.mirror._tasks
+
+
 async def test_without_rollouts_nobody_listens():
     """A server without rollouts has nothing that could copy."""
     async with serving() as server:

@@ -135,12 +135,10 @@ class Mirror:
         record: Record,
         plan: Plan,
         reply: Reply,
-        share: float | None = None,
     ) -> Witness | None:
         """Listen to a request that a rollout is about, and perhaps take a copy of it; None for neither.
 
-        Args:
-            share: Chance of being copied, where a flag says it; None: as the rollout wants it.
+        The chance of being copied is that of a flag, where one says it, else what the rollout wants.
         """
         twin = self._twins.get(assigned.split.rollout)
         if twin is None or dialect.name not in MARKS:
@@ -150,8 +148,8 @@ class Mirror:
             ear = Ear(dialect.name, LONGEST_REFUSAL + 1)
             tools = offered(dialect.name, request.body) if twin.minds_tools else None
             witness = Witness(Tap(reply, ear, self._clock), ear, tools)
-        if share is None:
-            share = self.books.shares.get(twin.rollout, 0.0)
+        turned = plan.switches.shadow if plan.switches is not None else None
+        share = self.books.shares.get(twin.rollout, 0.0) if turned is None else turned
         if share > 0.0 and self._roll() < share and self._suits(twin, assigned, headers, request, record, plan):
             kept = Kept(KEPT_BYTES)
             tap = Tap(witness.reply if witness else reply, kept, self._clock)
@@ -365,7 +363,7 @@ def _told(kind: Kind) -> str:
     if kind in _LIMITED:
         raise Dropped("limited")
     if MEANING[kind].source not in _THEIRS:
-        raise Dropped("client")
+        raise Dropped("elsewhere")
     return kind.value
 
 
