@@ -9,6 +9,7 @@ from pathlib import Path
 
 import aiohttp
 
+from twospeed.config import read
 from twospeed.control.rollouts import Rollouts
 from twospeed.edge.admin import Admin
 from twospeed.edge.delivery import Delivery
@@ -43,6 +44,19 @@ class Desk:
 
     def __init__(self, delivery: Delivery) -> None:
         self.delivery = delivery
+
+    def loaded(self):
+        text = "tiers: {fast: {models: [s/m]}, deep: {models: [s/m]}}\nproviders: {s: {kind: simulated, models: {m: {}}}}\n"
+        return read(f"{text}flags: [{{id: file, set: {{tier: deep}}}}]".encode(), "test.yaml", {})
+
+    def waiting(self):
+        return []
+
+    def catalogue(self):
+        return self.loaded().catalogue
+
+    async def pin(self, session, to, seconds):
+        return False
 
     async def metrics(self, accept):
         raise NotImplementedError

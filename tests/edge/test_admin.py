@@ -47,6 +47,9 @@ class Written:
         self.reloads += 1
         return self.wrong
 
+    def loaded(self) -> Any:
+        raise ValueError(KEY)
+
     def waiting(self) -> list[str]:
         return ["listen.port"]
 

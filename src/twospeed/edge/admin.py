@@ -18,8 +18,10 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from twospeed.config import Loaded
 from twospeed.edge.delivery import Delivery
 from twospeed.edge.events import Events
+from twospeed.edge.flagging import Flagging
 from twospeed.edge.routes import ACTOR, Routes
 from twospeed.edge.routes import answered as _json
 from twospeed.edge.takeovers import Takeovers
@@ -60,6 +62,9 @@ class Desk(Protocol):
     def waiting(self) -> list[str]:
         """Name the keys in force that only a restart brings into force."""
 
+    def loaded(self) -> Loaded:
+        """Return the configuration in force."""
+
     def catalogue(self) -> Catalogue:
         """Return the names in force."""
 
@@ -91,6 +96,7 @@ class Admin:
         app.router.add_get("/admin/config", self._config)
         app.router.add_post("/admin/reload", self._reload)
         Routes(self._desk.delivery, self._events).join(app.router)
+        Flagging(self._desk.delivery.rollouts, self._desk.loaded).join(app.router)
         Takeovers(self._desk, self._desk.delivery.ledger).join(app.router)
         app.on_response_prepare.append(_safe)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=GOODBYE)

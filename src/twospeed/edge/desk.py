@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from twospeed.config import Loaded
 from twospeed.edge.delivery import Delivery
 from twospeed.edge.status import shown, status
 from twospeed.policy.catalogue import Catalogue
@@ -73,6 +74,10 @@ class OneProcess:
     def waiting(self) -> list[str]:
         """Name the keys in force that only a restart brings into force."""
         return self._server.reloads.waiting
+
+    def loaded(self) -> Loaded:
+        """Return the configuration in force."""
+        return self._server.api.runtime.loaded
 
     def catalogue(self) -> Catalogue:
         """Return the names in force."""

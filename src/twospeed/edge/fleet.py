@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from twospeed import __version__
+from twospeed.config import Loaded
 from twospeed.edge.berth import Berth
 from twospeed.edge.channel import PIN
 from twospeed.edge.delivery import Delivery
@@ -74,6 +75,10 @@ class Fleet:
     def waiting(self) -> list[str]:
         """Name the keys in force that only a restart brings into force."""
         return self._supervisor.reloads.waiting
+
+    def loaded(self) -> Loaded:
+        """Return the configuration in force."""
+        return self._supervisor.loaded
 
     def catalogue(self) -> Catalogue:
         """Return the names in force."""

@@ -13,6 +13,7 @@ from twospeed.control.rollouts import Rollouts
 from twospeed.edge.api import Api
 from twospeed.edge.arming import Arming
 from twospeed.edge.desk import OneProcess
+from twospeed.edge.flag_notes import note_flags
 from twospeed.edge.heap import settle
 from twospeed.edge.http import HttpServer
 from twospeed.edge.late_admin import Address, LateAdmin
@@ -77,6 +78,7 @@ class Server:
             raise ConfigError([Problem(path, 1, 1, ("stores", "redis", "url"), str(error))]) from None
         self.arming.arm(self.api.runtime)
         if self._host is None:
+            note_flags(self.ledger, None, self.api.runtime.loaded)
             self.rollouts.configure(self.api.runtime.loaded.config.rollouts)
             await self.rollouts.start()
         await self.http.start(tls=self._tls, reuse_port=self._host is not None)
@@ -138,6 +140,8 @@ class Server:
         self.arming.arm(new)
         self.api.runtime = new
         old.mirror.drop()
+        if self._host is None:
+            note_flags(self.ledger, old.loaded, loaded)
         self.rollouts.configure(loaded.config.rollouts)
         self._retiring = asyncio.create_task(self._retire(self._retiring, old, new))
         self._memory.health.settings = loaded.config.breaker

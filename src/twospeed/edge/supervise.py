@@ -22,6 +22,7 @@ from twospeed.control.rollouts import Rollouts
 from twospeed.edge.berth import Berth
 from twospeed.edge.channel import COMMIT, FOLLOW, PREPARE
 from twospeed.edge.crew import Crew, gathered
+from twospeed.edge.flag_notes import note_flags
 from twospeed.edge.fleet import Fleet
 from twospeed.edge.heap import settle
 from twospeed.edge.late_admin import Address, LateAdmin
@@ -74,6 +75,7 @@ class Supervisor:
             self._crew = crew
             host, port = sock.getsockname()[:2]
             self._obey()
+            note_flags(self.ledger, None, self.loaded)
             self.rollouts.configure(self.loaded.config.rollouts)
             await self.rollouts.start()
             leading = asyncio.create_task(self.rollouts.run())
@@ -108,6 +110,7 @@ class Supervisor:
                 self.reloads.refused(wrong[0])
                 return wrong[0]
             self._crew.publish(loaded.text)  # for those who start from now on
+            note_flags(self.ledger, self.loaded, loaded)
             self.loaded = loaded
             # Who has not answered yet, since it is just starting or hangs, finds both in its channel, in this order.
             await asyncio.gather(*(berth.ask(COMMIT, b"", ANSWER_WITHIN) for berth in self.berths))

@@ -8,7 +8,7 @@ a hash was noted elsewhere: every line of the feed carries its own.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -62,6 +62,30 @@ class Audit(Protocol):
 
     def enter(self, entry: Entry, evidence: Any = None) -> None:
         """Take one entry; `evidence`: JSON-able figures it rests on, kept beside it. Its `evidence` field is filled in."""
+
+
+def flags_of_file(before: Mapping[str, str], after: Mapping[str, str], at: float, version: str = "") -> list[Entry]:
+    """Return what a new config file changes in its flags.
+
+    Args:
+        before, after: JSON of each flag by its id; those that are off are left out.
+        version: Of the file, where a server has just started: a restart with the same file is nothing new.
+    """
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    return [
+        Entry(
+            at,
+            "flag",
+            name,
+            "set" if name in after else "removed",
+            before.get(name, ""),
+            after.get(name, ""),
+            actor="config",
+            reason="named in the config file" if name in after else "no longer in the config file",
+            key=f"flags:file:{version}:{name}" if version else "",
+        )
+        for name in names
+    ]
 
 
 def chained(previous: str, number: int, entry: Entry) -> str:

@@ -137,6 +137,11 @@ class _Ready:
         return known
 
 
+def worded(flags: Sequence[Flag]) -> dict[str, str]:
+    """Return the JSON of each flag that is on, by its id."""
+    return {flag.id: flag.model_dump_json(exclude_none=True) for flag in flags if flag.on}
+
+
 def combined(file: Sequence[Flag], set_by_hand: Mapping[str, Flag]) -> list[Flag]:
     """Return the flags in force: those set by hand first, and those of the file that none of them replaces."""
     return [*set_by_hand.values(), *(flag for flag in file if flag.id not in set_by_hand)]
