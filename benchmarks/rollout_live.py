@@ -1,6 +1,6 @@
 """Rollouts on two replicas over HTTP: are shares what the steps say, and how soon is a bad version gone, everywhere.
 
-    python benchmarks/rollout_live.py shares|rollback|killed [--rate 80] [--rounds 5]
+    python benchmarks/rollout_live.py shares|rollback|killed [--rate 80] [--rounds 5] [--workers 1]
 
 Two replicas in processes of their own on one Redis, a provider that streams over HTTP and writes down what reaches it, and
 clients that ask for new sessions at random times (Poisson), half of them for streams. Instants are those of one machine.
@@ -58,6 +58,13 @@ rollouts:
     bake: {{min: {bake}, max: 1h, min_sessions: 20}}
     guard: [{{metric: error_rate, slack: 5pp}}]
 """
+
+
+class Load(NamedTuple):
+    """Requests a second, both replicas together; workers of each replica."""
+
+    rate: float
+    workers: int
 
 
 class Arrival(NamedTuple):
@@ -131,8 +138,8 @@ class Replica(NamedTuple):
 class Bench:
     """One run: a provider, Redis, two replicas, and clients until it is closed."""
 
-    def __init__(self, rate: float) -> None:
-        self.provider, self.answers, self.rate = Provider(), [], rate
+    def __init__(self, rate: float, workers: int) -> None:
+        self.provider, self.answers, self.rate, self.workers = Provider(), [], rate, workers
         self.asking: set[asyncio.Task[None]] = set()
         self.replicas: list[Replica] = []
         self.again: list[str] = []  # sessions to be asked for once more
@@ -194,11 +201,11 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(rate: float, steps: str, bake: str):
+async def bench(load: Load, steps: str, bake: str):
     """Start everything, and stop it."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        run = Bench(rate)
+        run = Bench(*load)
         provider = HttpServer(run.provider, Listen(host="127.0.0.1", port=0))
         await provider.start()
         stack.push_async_callback(provider.close)
@@ -214,7 +221,7 @@ async def bench(rate: float, steps: str, bake: str):
         await asyncio.sleep(0.5)
         for name in REPLICAS:
             settings = {"redis": port, "provider": provider.address[1], "name": name, "steps": steps, "bake": bake}
-            replica = await served(name, folder, CONFIG.format(**settings))
+            replica = await served(name, folder, CONFIG.format(**settings), run.workers)
             stack.callback(stopped, replica.process)
             run.replicas.append(replica)
         asking = asyncio.create_task(run.clients())
@@ -225,12 +232,12 @@ async def bench(rate: float, steps: str, bake: str):
             await asyncio.gather(asking, *run.asking, return_exceptions=True)
 
 
-async def served(name: str, folder: Path, text: str) -> Replica:
+async def served(name: str, folder: Path, text: str, workers: int) -> Replica:
     """Start one replica."""
     file = folder / f"{name}.yaml"
     file.write_text(text)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "twospeed", "serve", "--config", str(file), "--log", "off"),
+        *(sys.executable, "-m", "twospeed", "serve", "--config", str(file), "--log", "off", "--workers", str(workers)),
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, "ADMIN": "k", "TWOSPEED_STATE_DIR": str(folder / name), "PYTHONUNBUFFERED": "1"},
     )
@@ -253,9 +260,9 @@ def stopped(process: asyncio.subprocess.Process) -> None:
         process.kill()
 
 
-async def shares(rate: float) -> None:
+async def shares(load: Load) -> None:
     """Each step's share, in standard errors, and sessions that changed sides."""
-    async with bench(rate, "5%, 25%, 50%, 100%", "20s") as run:
+    async with bench(load, "5%, 25%, 50%, 100%", "20s") as run:
         await run.start()
         await run.until("baking", step=3)
         began = [(move["at"], move["share"]) for move in await run.moves() if move["after"] == "baking"]
@@ -289,9 +296,9 @@ def back(answers: list[Answer]) -> int:
     return len(gone)
 
 
-async def rollback(rate: float, kill: bool) -> tuple[float, int]:
+async def rollback(load: Load, kill: bool) -> tuple[float, int]:
     """One rollback; returns the longest time to the last candidate request, and answers that were not whole."""
-    async with bench(rate, "50%, 100%", "1m") as run:
+    async with bench(load, "50%, 100%", "1m") as run:
         await run.start()
         await run.until("baking")
         leader = await run.leader()
@@ -330,9 +337,9 @@ async def rollback(rate: float, kill: bool) -> tuple[float, int]:
         return max(late.values()), cut
 
 
-async def rounds(rate: float, count: int, kill: bool) -> None:
+async def rounds(load: Load, count: int, kill: bool) -> None:
     """Several rollbacks, each on fresh servers."""
-    found = [await rollback(rate, kill) for _ in range(count)]
+    found = [await rollback(load, kill) for _ in range(count)]
     worst, cut = max(late for late, _ in found), sum(cut for _, cut in found)
     print(
         f"{count} rollbacks: last candidate request at most {worst * 1000:+.0f} ms after the decision; {cut} answers cut"
@@ -345,11 +352,13 @@ def main() -> None:
     parser.add_argument("what", choices=("shares", "rollback", "killed"))
     parser.add_argument("--rate", type=float, default=80.0, help="requests a second, both replicas together")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=1, help="of each replica")
     options = parser.parse_args()
+    load = Load(options.rate, options.workers)
     if options.what == "shares":
-        uvloop.run(shares(options.rate))
+        uvloop.run(shares(load))
     else:
-        uvloop.run(rounds(options.rate, options.rounds, options.what == "killed"))
+        uvloop.run(rounds(load, options.rounds, options.what == "killed"))
 
 
 if __name__ == "__main__":
