@@ -197,6 +197,17 @@ def test_a_rollout_is_between_two_versions_that_are_served():
     assert list(twice) == [("rollouts", 1, "id"), ("rollouts", 1, "target", "alias")]
 
 
+def test_money_for_copies_needs_a_price():
+    """A budget in dollars is no bound while nobody says what the candidate costs."""
+    models = {"coder": ["sim/quick"]}
+    assert found(models=models, rollouts=[ROLLOUT], shadow={"rpm": 5}) == {}
+    unpriced = found(models=models, rollouts=[ROLLOUT], shadow={"cost_per_day": 5})
+    assert list(unpriced) == [("shadow", "cost_per_day")]
+    assert "sim/slow" in unpriced["shadow", "cost_per_day"]
+    priced = {"sim": {"kind": "simulated", "models": {"quick": {}, "slow": {"price": {"input": 1, "output": 2}}}}}
+    assert found(models=models, rollouts=[ROLLOUT], shadow={"cost_per_day": 5}, providers=priced) == {}
+
+
 @pytest.mark.parametrize(
     "rollouts", [5, [5], [{}], [{"id": 5, "target": 5}], [{"target": {"alias": [], "stable": {}}}]]
 )

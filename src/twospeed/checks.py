@@ -96,6 +96,7 @@ def check(value: Mapping[str, Any], names: Names) -> Iterator[Finding]:
     yield from _cycles(names)
     yield from _unreached(names)
     yield from _rollouts(value, names)
+    yield from _shadow(value, names)
     yield from _rules(value, names)
     yield from _flags(value, names)
     yield from _equal_tiers(value, names)
@@ -338,6 +339,19 @@ def _rollout_target(path: Path, target: Mapping[str, Any], names: Names) -> Iter
     if alias in names.aliases and stable in names.backends and stable not in names.flat(alias):
         message = f"'{alias}' does not lead to '{stable}' now, so the rollout begins by moving every session"
         yield Finding((*path, "stable"), message, severity="warning")
+
+
+def _shadow(value: Mapping[str, Any], names: Names) -> Iterator[Finding]:
+    """Find candidates whose copies cannot be paid for in money, because nobody says what they cost."""
+    if _block(value, "shadow").get("cost_per_day") is None:
+        return
+    for rollout in _list(value, "rollouts"):
+        candidate = next(iter(_texts(_block(rollout, "target").get("candidate"))), "")
+        provider, _, model = candidate.partition("/")
+        settings = _block(_block(_block(names.providers, provider), "models"), model)
+        if candidate in names.backends and settings.get("price") is None:
+            message = f"needs the price of '{candidate}': write providers.{provider}.models.{model}.price"
+            yield Finding(("shadow", "cost_per_day"), message)
 
 
 def _tier(path: Path, settings: Mapping[str, Any], names: Names) -> Iterator[Finding]:

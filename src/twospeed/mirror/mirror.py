@@ -153,7 +153,7 @@ class Mirror:
         if share > 0.0 and self._roll() < share and self._suits(twin, assigned, headers, request, record, plan):
             kept = Kept(KEPT_BYTES)
             tap = Tap(witness.reply if witness else reply, kept, self._clock)
-            reserved = len(request.body) + KEPT_BYTES
+            reserved = _needed(request)
             self.books.held += reserved
             copy = Copy(twin, dialect, headers, request.body, plan, tap, kept, reserved)
             witness = Witness(tap, witness.ear, witness.offer, copy) if witness else Witness(tap, copy=copy)
@@ -205,7 +205,7 @@ class Mirror:
             reason = "stateful"
         elif self.closed:
             reason = "stopped"
-        elif self.books.held + len(request.body) + KEPT_BYTES > self._settings.memory:
+        elif self.books.held + _needed(request) > self._settings.memory:
             reason = "memory"
         if reason:
             self.books.dropped[reason] += 1
@@ -356,6 +356,11 @@ class Mirror:
         for what in pair.differs():
             books.differed[twin.rollout, what] += 1
         books.pairs(pair)
+
+
+def _needed(request: Request) -> int:
+    """Return the bytes to set aside: for the body as it came and as it goes to the candidate, and for the stable answer."""
+    return 2 * len(request.body) + KEPT_BYTES
 
 
 def _told(kind: Kind) -> str:
