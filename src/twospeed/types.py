@@ -128,7 +128,8 @@ class Weighed(msgspec.Struct, frozen=True):
 
     `here`: the tier that served it last. `tokens`: of its prompt that are not in the other tier's cache. `lost`: US
     dollars for reading those anew. `worth`: US dollars that the change is expected to bring. `spent`: by the session on
-    changes so far, this one included where it is made. `made`: whether it is.
+    changes so far, this one included where it is made. `made`: whether it is. `trip`: US dollars, half of what going and
+    coming back would lose, which is what `worth` is held against.
     """
 
     here: Tier
@@ -137,6 +138,7 @@ class Weighed(msgspec.Struct, frozen=True):
     worth: float
     spent: float
     made: bool
+    trip: float = 0.0
 
 
 class Verdict(msgspec.Struct, frozen=True):

@@ -63,8 +63,8 @@ def sentences(
     told = [f"{verdict.tier}: {in_words(verdict.reasons[0])}" if verdict.reasons else verdict.tier]
     also = [reason for reason in dict.fromkeys(verdict.reasons[1:]) if reason.partition(":")[0] in _ALSO]
     told += [f"besides: {in_words(reason)}" for reason in also if reason != verdict.reasons[0]]
-    if verdict.score is not None and line is not None:
-        told.append(f"score {verdict.score:.2f}, the line is at {line:.2f}")
+    if verdict.score is not None:
+        told.append(f"score {verdict.score:.2f}" + (f", the line is at {line:.2f}" if line is not None else ""))
     if signals:
         told.append(f"strongest signals: {', '.join(signals)}")
     if verdict.weighed is not None:
@@ -100,8 +100,9 @@ def in_words(reason: str) -> str:
 def weighing(weighed: Weighed) -> str:
     """Say what a change of tier was weighed against."""
     done = "changed the tier" if weighed.made else "did not change the tier"
-    lost = f"{weighed.tokens:,} tokens read anew in the {_OTHER[weighed.here]} tier cost ${weighed.lost:.3f}"
-    return f"{done}: {lost}, worth ${weighed.worth:.3f}, spent so far ${weighed.spent:.3f}"
+    lost = f"the {_OTHER[weighed.here]} tier would read {weighed.tokens:,} tokens anew for ${weighed.lost:.3f} more"
+    held = f"half of going and coming back costs ${weighed.trip:.3f} and is worth ${weighed.worth:.3f}"
+    return f"{done}: {lost}, {held}; changes have cost ${weighed.spent:.3f} so far"
 
 
 def header(told: Sequence[str]) -> bytes:

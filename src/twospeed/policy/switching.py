@@ -79,8 +79,9 @@ class Switching:
         if verdict.score is not None and verdict.reasons[0].partition(":")[0] in SCORED:
             worth = self._settings.switch_worth * abs(verdict.score - line)
         affordable = spent + dollars <= most
-        made = affordable and self._round_trip(here, tokens, dollars) <= worth
-        weighed = Weighed(here.tier, tokens, dollars, worth, spent + dollars * made, made)
+        trip = self._round_trip(here, tokens, dollars)
+        made = affordable and trip <= worth
+        weighed = Weighed(here.tier, tokens, dollars, worth, spent + dollars * made, made, trip)
         if made:
             return replace(verdict, weighed=weighed)
         reason = "session:cache" if affordable else "session:spend"

@@ -50,12 +50,13 @@ class Bills:
         key = self._keys.get((record.caller, record.tier))
         if key is None:
             key = self._key(record.caller, record.tier)
-        price = backend.price
-        for of in (known[1], key):
-            if price is None:
-                of.unpriced += 1
-            else:
-                of.money[usage.estimated] += cost(usage, price)
+        price, of = backend.price, known[1]
+        if price is None:
+            of.unpriced += 1
+        else:
+            dollars = cost(usage, price) if record.cost is None or len(record.attempts) > 1 else record.cost
+            of.money[usage.estimated] += dollars
+            key.money[usage.estimated] += dollars
         tokens = key.tokens
         tokens[0] += usage.input_tokens
         tokens[1] += usage.output_tokens

@@ -236,6 +236,7 @@ def _weighed(weighed: Weighed) -> Attributes:
         "twospeed.session.switched": weighed.made,
         "twospeed.session.cache_tokens": weighed.tokens,
         "twospeed.session.cache_lost": weighed.lost,
+        "twospeed.session.switch_trip": weighed.trip,
         "twospeed.session.switch_worth": weighed.worth,
         "twospeed.session.switch_spent": weighed.spent,
     }
