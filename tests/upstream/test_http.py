@@ -5,6 +5,7 @@ import contextlib
 import gzip
 import socket
 import ssl
+import time
 
 import pytest
 from tests.tunnel import HouseProxy
@@ -12,7 +13,7 @@ from tests.upstream.conftest import until
 from tests.wire import ASK, CLOSE, GONE, HEAD, PATIENCE, RESET, Wire, ok
 
 from twospeed.errors import Fault, Kind
-from twospeed.upstream.http import HttpExchange, HttpTransport
+from twospeed.upstream.http import LATE, HttpExchange, HttpTransport
 
 BOTH_LOOPS = True
 
@@ -214,6 +215,20 @@ async def test_connect_timeout(engine, silent):
     with pytest.raises(TimeoutError):
         await transport.connect(soon(0.02))
     assert transport.open_connections == 0
+
+
+async def test_a_process_that_is_late_blames_itself(engine):
+    """A connection that we were too late to see says nothing about the provider, so no breaker hears of it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        transport = engine(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        asking = asyncio.create_task(transport.connect(soon(0.02)))
+        asyncio.get_running_loop().call_soon(time.sleep, 0.02 + 2 * LATE)
+        (found,) = await asyncio.gather(asking, return_exceptions=True)
+        if isinstance(found, HttpExchange):  # the standard loop looks at sockets first
+            found.close()
+        else:
+            assert isinstance(found, Fault)
+            assert (found.kind, found.meaning.trips) == (Kind.OVERLOADED, False)
 
 
 async def test_refused_connect(engine, refused):

@@ -5,8 +5,8 @@ redirects or decides. Parts: `dial` makes connections, `pool` keeps them, `conne
 reads them, `head` writes ours, `inflate` undoes compression.
 
 Faults: CONNECT_FAILED, TLS_FAILED (no connection), RESET (none or no complete head came), TRUNCATED (the body was
-cut), PROTOCOL_ERROR (what came is not valid), ANSWER_TOO_LARGE (inflated), OVERLOADED (no connection came free),
-DRAINING (closed), INTERNAL (we asked for something that must not be written). After any failure, timeout or cancellation the connection is gone at once.
+cut), PROTOCOL_ERROR (what came is not valid), ANSWER_TOO_LARGE (inflated), OVERLOADED (no connection came free,
+or this process was too late to see it), DRAINING (closed), INTERNAL (we asked for something that must not be written). After any failure, timeout or cancellation the connection is gone at once.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from twospeed.upstream.head import build_head
 from twospeed.upstream.inflate import Inflater, inflater
 from twospeed.upstream.pool import Pool
 
+LATE = 0.1  # seconds after a deadline that are our own lateness: an idle process is told within one or two milliseconds
 _ENCODED = (b"content-encoding", b"content-length")  # true of the compressed body only
 
 
@@ -86,6 +87,9 @@ class HttpTransport:
                     if not connection.closed:
                         return connection
         except TimeoutError:
+            if not crowded and asyncio.get_running_loop().time() - deadline > LATE:
+                busy = "the server has too much to do; try again"
+                raise Fault(Kind.OVERLOADED, busy, detail="this process was too late to see the connection") from None
             if not crowded:
                 raise
             # We hold the line busy ourselves: that says nothing about the provider, and its breaker must not hear of it.
