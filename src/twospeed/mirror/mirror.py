@@ -30,9 +30,8 @@ from twospeed.upstream.client import Job, Link
 PAUSE = 0.1  # seconds between the client's last byte and the copy
 POOL = "shadow"  # copies a minute are counted under this name, apart from every provider's requests
 KEPT_BYTES = 262_144  # of the stable answer; of a longer one only this much is compared
-ANSWER_BYTES = 16 << 20  # of a candidate's answer: what any reader holds of one event at most
+ANSWER_BYTES = 8 << 20  # of a candidate's answer
 SLOW_CLIENT = 0.05  # share of the time spent waiting for the client, above which the duration says nothing
-FAR_LONGER = 8  # times the stable answer, above which an endless answer is the candidate's fault
 _THEIRS = frozenset({Source.BACKEND, Source.OPERATOR})  # faults that tell of a version
 _LIMITED = frozenset({Kind.PROVIDER_RATE_LIMITED, Kind.RATE_LIMITED})
 
@@ -263,12 +262,11 @@ class Mirror:
             raise Dropped("scope")
         await self._afford()
         heard = _heard(copy, record) if stable.ok else Heard(deaf=True)
-        kept_bytes = copy.kept.size
         copy.kept.clear()
         ear = Ear(copy.dialect.name, LONGEST)
         tried = await self._try(copy, request, record, ear)
         await asyncio.sleep(0)  # the comparison is another turn's work
-        pair = _pair(copy.twin.rollout, tongue, record, offer, (stable, heard), (tried, ear), kept_bytes)
+        pair = _pair(copy.twin.rollout, tongue, record, offer, (stable, heard), (tried, ear))
         self._tell(copy.twin, pair)
 
     def _asked(self, copy: Copy, record: Record) -> tuple[Request, Offer]:
@@ -391,7 +389,6 @@ def _pair(
     offer: Offer,
     stable: tuple[Side, Heard],
     candidate: tuple[Tried, Ear],
-    stable_bytes: int,
 ) -> Pair:
     """Compare two answers. Raises: Dropped, where the candidate's says nothing about it."""
     side, heard = stable
@@ -401,7 +398,7 @@ def _pair(
         judged = refused(heard), tool_call_valid(heard, offer.tools)
         side = replace(side, finish=finish_of(side.finish, heard), refusal=judged[0], tool_call_valid=judged[1])
     too_large = tried.fault is not None and tried.fault.kind is Kind.ANSWER_TOO_LARGE
-    if too_large and (stable_bytes * FAR_LONGER > ANSWER_BYTES or heard.deaf):
+    if too_large and heard.deaf:  # else it is at least thirty times the stable answer: the candidate's fault
         raise Dropped("too_large")
     against = _side(tried, other, offer, record.stream)
     both = side.ok and against.ok

@@ -38,7 +38,8 @@ DROPPED = (
 class Shadow(Settings):
     """`shadow`: what copies of requests may use. Without a rollout that wants some none are made.
 
-    As it stands a process holds at most 32 MB of requests and answers for copies, and 8 copies under way at once.
+    As it stands a process holds at most 32 MB of requests and answers for copies, and 8 copies under way at once with at most
+    8 MiB each of what the candidate answers.
     """
 
     concurrency: PositiveCount = 8
