@@ -4,8 +4,9 @@ One per host, beside the controller. `/admin/rollouts` is read from what this ho
 all hosts share, so any of them will do.
 """
 
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -16,6 +17,8 @@ from twospeed.policy.audit import Entry, Line
 from twospeed.policy.held import Denied, Held, settled
 from twospeed.policy.rollout import Phase, Rollout, Signal
 from twospeed.stores.ledger import Scribe
+from twospeed.telemetry.instruments import DRILL_AGE, LEDGER_UP
+from twospeed.telemetry.metrics import Reading
 
 ACTIONS = {signal.value: signal for signal in PEOPLES}
 LONGEST_REASON = 500  # characters
@@ -42,6 +45,12 @@ class Delivery:
             "ledger": self.ledger.trouble or "ok",
             "drill": await self.drill(),
         }
+
+    def readings(self) -> Iterator[Reading]:
+        """Say how old the last good drill is, as far as was looked, and whether the ledger can be written."""
+        yield Reading(LEDGER_UP, (), int(not self.ledger.trouble))
+        age = max(0.0, self._wall() - self.drilled_at) if self.drilled_at else math.inf
+        yield Reading(DRILL_AGE, (), age)
 
     async def summary(self) -> dict[str, Any]:
         """Say in short how rollouts, ledger and drills are, for a status of everything."""

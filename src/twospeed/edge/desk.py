@@ -45,6 +45,7 @@ class OneProcess:
 
     async def metrics(self, accept: str) -> tuple[str, bytes]:
         """Return content type and body for a scraper."""
+        await self.delivery.drill()
         return render(self._server.reporting.metrics.snapshot(), accept)
 
     async def status(self) -> dict[str, Any]:
@@ -103,6 +104,7 @@ class OneProcess:
         yield Reading(LINE, ("now",), runtime.classifier.line)
         yield Reading(LINE, ("first",), runtime.classifier.first_line)
         yield Reading(CONFIG, (runtime.loaded.version,), 1)
+        yield from self.delivery.readings()
         for outcome, count in server.reloads.counts.items():
             yield Reading(RELOADS, (outcome,), count)
         yield from shadows(runtime.mirror.books)

@@ -42,6 +42,7 @@ class Fleet:
     async def metrics(self, accept: str) -> tuple[str, bytes]:
         """Return content type and body for a scraper."""
         berths = self._supervisor.berths
+        await self.delivery.drill()
         await asyncio.gather(*(berth.count(PATIENCE) for berth in berths))
         return render(merge([self._own(), *(one for berth in berths for one in berth.counts())]), accept)
 
@@ -100,6 +101,7 @@ class Fleet:
         counts = self._supervisor.reloads.counts
         return {
             **snapshot,
+            **{reading.instrument.name: [Point((), reading.value)] for reading in self.delivery.readings()},
             RELOADS.name: [Point((outcome,), count) for outcome, count in counts.items()],
             RESTARTS.name: [Point((), sum(berth.restarts for berth in self._supervisor.berths))],
         }

@@ -3,6 +3,7 @@
 Source: OpenMetrics 1.0; Prometheus exposition formats 0.0.4.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
 
@@ -99,4 +100,6 @@ def _escaped(text: str) -> str:
 
 
 def _number(value: float) -> str:
+    if value == math.inf:
+        return "+Inf"
     return str(value) if isinstance(value, int) else repr(float(value))

@@ -207,6 +207,17 @@ ROLLOUT_SHARE = Instrument(
     "Share of sessions that meet the candidate, in 0 to 1.",
     merge="max",
 )
+DRILL_AGE = Instrument(
+    "twospeed.drill.age",
+    "gauge",
+    "s",
+    (),
+    "How long ago the last rollback drill was that passed; infinite where none is known or the last one failed.",
+    merge="min",
+)
+LEDGER_UP = Instrument(
+    "twospeed.ledger.up", "gauge", "1", (), "Whether the audit ledger can be written: 1 or 0.", merge="min"
+)
 ROLLOUT_LOST = Instrument(
     "twospeed.rollout.lost",
     "counter",
@@ -372,6 +383,8 @@ INSTRUMENTS = (
     ROLLOUT_REQUESTS,
     ROLLOUT_SHARE,
     ROLLOUT_LOST,
+    DRILL_AGE,
+    LEDGER_UP,
     TIER_DOWN,
     HEDGES,
     RESUMES,
