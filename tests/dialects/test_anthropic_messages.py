@@ -25,16 +25,24 @@ def test_what_is_read():
     asked = decoded(
         system=[BILLING, SYSTEM],
         tools=[{"name": "Bash", "input_schema": {}}, {"type": "web_search_20250305", "name": "web_search"}],
-        output_config={"effort": "High", "format": {"type": "json_schema", "schema": {}}},
+        output_config={"effort": "Low", "format": {"type": "json_schema", "schema": {}}},
         metadata={"user_id": user},
         stream=True,
     )
     seen = DIALECT.conversation(asked)
     assert json.loads(bytes(seen.system)) == [SYSTEM]
-    assert (seen.tools, seen.effort, seen.wants_schema) == (["Bash", "web_search"], "high", True)
+    assert (seen.tools, seen.effort, seen.wants_schema) == (["Bash", "web_search"], "low", True)
     assert DIALECT.declared(asked).id == "s-1"
     assert DIALECT.opening(asked) == [json.dumps([SYSTEM]).encode(), b'"hi"']
     assert (asked.stream, asked.max_tokens, asked.stateful) == (True, 9, False)
+
+
+@pytest.mark.parametrize(
+    ("named", "effort"), [("high", ""), ("High", ""), ("max", "max"), ("xhigh", "xhigh"), ("low", "low")]
+)
+def test_the_effort_of_every_call_is_no_wish(named: str, effort: str):
+    """Claude Code sends effort high with each call, which is what the API does unasked; more or less is a wish."""
+    assert DIALECT.conversation(decoded(output_config={"effort": named})).effort == effort
 
 
 @pytest.mark.parametrize(

@@ -222,10 +222,18 @@ def _system(system: msgspec.Raw) -> msgspec.Raw:
     return msgspec.Raw(b"[" + b",".join(kept) + b"]")
 
 
+_UNASKED = "high"
+
+
 def _effort(output: Output | None, thinking: Thinking | None) -> str:
-    """Return the effort asked for by name, or what a budget of thinking amounts to; adaptive thinking asks nothing."""
+    """Return the effort asked for by name, or what a budget of thinking amounts to; adaptive thinking asks nothing.
+
+    "high" is what this API does unasked, and what Claude Code sends with every call: no wish either. Source: Anthropic
+    documentation, "Effort".
+    """
     if output and output.effort:
-        return output.effort.lower()
+        named = output.effort.lower()
+        return "" if named == _UNASKED else named
     if thinking is None or thinking.type != "enabled":
         return ""
     return "high" if (thinking.budget_tokens or 0) >= _THINKS_HARD else "medium"
