@@ -26,6 +26,7 @@ from twospeed.policy.catalogue import Catalogue
 from twospeed.policy.choose import PLAIN, Case, Chooser, Policy, unserved
 from twospeed.policy.classify import Classifier
 from twospeed.policy.completing import completing, family_notes
+from twospeed.policy.content import open_all
 from twospeed.policy.down import down, note
 from twospeed.policy.estimate import BYTES_PER_TOKEN
 from twospeed.policy.explaining import header, scored, sentences
@@ -35,6 +36,7 @@ from twospeed.policy.headers import Pair, to_client, without_dialect
 from twospeed.policy.keystroke import CancelOlder, Stroke
 from twospeed.policy.language import language
 from twospeed.policy.limit import Permit, Refusal
+from twospeed.policy.marks import has_image
 from twospeed.policy.money import bill
 from twospeed.policy.plan import Needs, Planner, fitting
 from twospeed.policy.race import MAX_ATTEMPTS
@@ -327,7 +329,7 @@ class Proxy:
         record.tier, record.reasons = verdict.tier, verdict.reasons
         record.score, record.gain = verdict.score, verdict.gain
         waits = patience.total(call.headers), patience.idle(call.headers)
-        needs = Needs(int(len(request.body) / BYTES_PER_TOKEN), False, *waits)
+        needs = Needs(int(len(request.body) / BYTES_PER_TOKEN), _shows(call, request, backends), *waits)
         offer: Offer | None = None
         if assigned is not None:
             backends, offer = self._armed(assigned, record, request, needs)
@@ -552,6 +554,13 @@ class Proxy:
 
 def _may_be_empty(call: Call, request: Request) -> bool:
     return request.completion is not None and request.completion.whole and hasattr(call.dialect, "nothing")
+
+
+def _shows(call: Call, request: Request, backends: Sequence[Backend]) -> bool:
+    """Say whether images are in a request, as far as that makes a difference to where it may go."""
+    if b"image" not in request.body or len({backend.images for backend in backends}) < 2:
+        return False
+    return has_image(open_all(call.dialect.conversation(request).messages))
 
 
 def _arm_headers(record: Record) -> tuple[Pair, Pair]:

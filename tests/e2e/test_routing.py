@@ -168,3 +168,17 @@ async def test_the_reason_is_told_in_words():
         assert server.records[0].explained
         async with await server.chat(HARD) as answer:
             assert "x-twospeed-explain" not in answer.headers
+
+
+async def test_images_go_where_they_are_seen():
+    """Of several backends a request with an image goes to one that reads images, whatever the order."""
+    blind = DECIDE.replace("deep: {models: [dear/big, dear/other]}", "deep: {models: [dear/other, dear/big]}")
+    picture = [
+        {"type": "text", "text": "what is this"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,"}},
+    ]
+    async with serving(blind) as server:
+        async with await server.chat(model="deep", messages=[{"role": "user", "content": picture}]) as answer:
+            assert answer.headers["x-twospeed-backend"] == "dear/big@default"
+        async with await server.chat("an image of a cat, in words", model="deep") as answer:
+            assert answer.headers["x-twospeed-backend"] == "dear/other@default"
