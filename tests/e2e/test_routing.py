@@ -11,7 +11,7 @@ from twospeed.types import Usage
 
 CONFIG = dedent("""
     listen: {port: 0}
-    classify: {mode: MODE}
+    classify: {mode: MODE, target: {threshold: 0.15}}
     sessions: {switch_worth: 0.05}
     rules:
       - {name: no-secrets, when: {header: {x-purpose: secret}}, deny: Not here.}
