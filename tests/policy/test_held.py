@@ -45,9 +45,16 @@ def test_a_step_is_judged_afresh_and_a_pause_is_not():
 def test_going_on_after_no_verdict_begins_the_step_anew():
     """An inconclusive step that somebody resumes has a whole bake before it."""
     undecided = held(*LIVE, Signal.UNDECIDED)
-    assert afresh(undecided, Signal.RESUME)
+    assert afresh(undecided, Signal.RESUME, "ann")
     resumed = moved(undecided, Signal.RESUME, "ann", "", 9.0).held
     assert (resumed.round, resumed.since) == (undecided.round + 1, 9.0)
+
+
+def test_going_on_against_the_judge_begins_the_step_anew():
+    """Who resumes what the judge paused is not paused again by the same evidence; what recovers goes on with it."""
+    paused = moved(held(*LIVE), Signal.PAUSE, JUDGE, "", 9.0).held
+    assert moved(paused, Signal.RESUME, "ann", "", 10.0).held.round == paused.round + 1
+    assert moved(paused, Signal.RESUME, JUDGE, "", 10.0).held.round == paused.round
 
 
 def test_who_paused_is_kept():

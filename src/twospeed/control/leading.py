@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from twospeed.policy.held import JUDGE, Held, Move, Shelf, Sighting, begun, changed, moved, opened
+from twospeed.policy.held import JUDGE, Held, Move, Progress, Shelf, Sighting, begun, changed, moved, opened
 from twospeed.policy.judge.bench import Bench, Decision
 from twospeed.policy.rollout import DRILL, STEP_PHASES, Phase, Rollout, Signal
 
-KEEP_EVERY = 2.0  # seconds between two writes of the judge's memory
+KEEP_EVERY, KEEP_SELDOM = 2.0, 60.0  # seconds between two writes of the judge's memory, at least and at most
+KEEP_SHARE = 50  # times as long as a write takes
 SAY_EVERY = 0.5  # seconds between two writes of what it says
 AT_ONCE = 500  # sightings judged in one go
 STOPPED = 5.0  # seconds after which a host that has not said what it serves is taken for gone
@@ -39,11 +40,14 @@ class Leading:
         self._wall = wall
         self._benches: dict[str, Bench] = {}
         self._place = ""  # up to which sightings have been taken
-        self._kept_at = self._said_at = 0.0
+        self._keep_at = self._said_at = 0.0
         self._waiting: list[bytes] = []
 
-    async def turn(self, known: Mapping[str, Held]) -> None:
-        """Do once what a leader does. Raises: Deposed, Away."""
+    async def turn(self, known: Mapping[str, Held]) -> bool:
+        """Do once what a leader does; True when anything was moved, which comes back with the next look.
+
+        Raises: Deposed, Away.
+        """
         token = await self._shelf.lead()
         before, self.token = self.token, token
         # The token after one's own is given to who let the lease end and took it again: nobody led meanwhile.
@@ -54,13 +58,16 @@ class Leading:
                 await self._take_over(known)
         if not token:
             self.behind = False
-            return
+            return False
         if await self._configure(known):
-            return  # what was moved comes back with the next look
+            return True
         await self._observe(known)
-        for name, held in known.items():
-            await self._decide(name, held)
+        decided = [await self._decide(name, held) for name, held in known.items()]
+        if any(decided):
+            return True  # before anything else: who serves is waiting for it
+        self._benches = {name: bench for name, bench in self._benches.items() if _judged(known.get(name))}
         await self._keep()
+        return False
 
     async def _take_over(self, known: Mapping[str, Held]) -> None:
         """Go on where the leader before had come to."""
@@ -117,21 +124,26 @@ class Leading:
             bench = self._benches[name] = Bench(held)
         return bench
 
-    async def _decide(self, name: str, held: Held) -> None:
+    async def _decide(self, name: str, held: Held) -> bool:
         phase, now = held.state.phase, self._wall()
         decision: Decision | None = None
+        progress: Progress | None = None
         if phase is Phase.ROLLING_BACK:
             if await self._stopped(name, held, now):
                 decision = Decision(Signal.DONE, "every host serves the stable version", None, {})
-        elif phase in STEP_PHASES or phase is Phase.SHADOW:
+        elif _judged(held):
             bench = self._bench(name, held)
             decision, progress = await asyncio.to_thread(bench.decide, held, now)
-            if decision is not None or now - self._said_at >= SAY_EVERY:
-                await self._shelf.keep(name, b"", _plain.encode(progress), self.token)
-        if decision is not None:
-            move = moved(held, decision.signal, JUDGE, decision.reason, now, decision.at, decision.evidence, self.token)
-            if move is not None:
-                await self._shelf.put(move)
+        done = decision is not None and await self._say(held, decision)
+        if progress is not None and (done or now - self._said_at >= SAY_EVERY):
+            await self._shelf.keep(name, b"", _plain.encode(progress), self.token)
+        return done
+
+    async def _say(self, held: Held, decision: Decision) -> bool:
+        """Let a decision become a move."""
+        now, evidence = self._wall(), decision.evidence
+        move = moved(held, decision.signal, JUDGE, decision.reason, now, decision.at, evidence, self.token)
+        return move is not None and await self._shelf.put(move)
 
     async def _stopped(self, name: str, held: Held, now: float) -> bool:
         served = await self._shelf.served()
@@ -141,9 +153,17 @@ class Leading:
         now = self._wall()
         if now - self._said_at >= SAY_EVERY:
             self._said_at = now
-        if now - self._kept_at < KEEP_EVERY or self.behind:
+        if now < self._keep_at or self.behind:
             return
-        self._kept_at = now
         for name, bench in self._benches.items():
-            plain = {"place": self._place, "bench": bench.to_plain()}
-            await self._shelf.keep(name, _plain.encode(plain), b"", self.token)
+            await self._shelf.keep(name, await asyncio.to_thread(_memory, self._place, bench), b"", self.token)
+        # What is large is kept less often; who takes over finds what was seen since in the store.
+        self._keep_at = now + min(max(KEEP_EVERY, (self._wall() - now) * KEEP_SHARE), KEEP_SELDOM)
+
+
+def _judged(held: Held | None) -> bool:
+    return held is not None and (held.state.phase in STEP_PHASES or held.state.phase is Phase.SHADOW)
+
+
+def _memory(place: str, bench: Bench) -> bytes:
+    return _plain.encode({"place": place, "bench": bench.to_plain()})

@@ -279,7 +279,8 @@ class Rollouts:
         try:
             await self._send()
             await self._follow()
-            await self._lead()
+            if await self._lead():
+                await self._follow()
             if self._wall() - self._said_at > SAY_EVERY:
                 await self._say()
         except Away as away:
@@ -361,15 +362,17 @@ class Rollouts:
         )
         self._feed.tell(move)
 
-    async def _lead(self) -> None:
-        """Decide, while nobody else does."""
+    async def _lead(self) -> bool:
+        """Decide, while nobody else does; True when anything was moved."""
         try:
-            await self._leading.turn(self.held)
+            if await self._leading.turn(self.held):
+                return True
         except Deposed:
             self._leading.token = 0
             log.warning("rollouts: another host leads now")
         said = await self._shelf.progress()
         self._progress = {name: msgspec.msgpack.decode(plain, type=Progress) for name, plain in said.items()}
+        return False
 
     async def _signal(self, name: str, signal: Signal, actor: str, reason: str, expect: int | None) -> Held:
         for _ in range(TRIES):

@@ -106,7 +106,7 @@ class Sighting(msgspec.Struct, frozen=True, array_like=True):
     """One thing seen of a rollout: a finished request, or a pair of answers compared in the shadow.
 
     `attempt`, `step`: of the rollout when the request was assigned. `pair`: msgpack of a `policy.shadow.Pair`, b"" for none.
-    `lost`: sightings of the same process dropped since the one before.
+    `lost`: sightings of the same process dropped since the one before. `trace`: id of the request's trace, "" for none.
     """
 
     rollout: str
@@ -115,6 +115,7 @@ class Sighting(msgspec.Struct, frozen=True, array_like=True):
     seen: Observation | None = None
     pair: bytes = b""
     lost: int = 0
+    trace: str = ""
 
 
 class Shelf(Protocol):
@@ -212,19 +213,20 @@ def moved(
         state=state,
         version=held.version + 1,
         at=now,
-        since=held.since if same and not afresh(held, signal) else now,
+        since=held.since if same and not afresh(held, signal, actor) else now,
         actor=actor,
         reason=reason,
         paused=JUDGE if signal is Signal.PAUSE and actor == JUDGE else "",
-        round=held.round + int(not same or afresh(held, signal)),
+        round=held.round + int(not same or afresh(held, signal, actor)),
         evidence=proof(evidence or None)[0],
     )
     return Move(before.id, signal.value, before.phase, after, actor, reason, now, evidence or {}, token)
 
 
-def afresh(held: Held, signal: Signal) -> bool:
-    """Say whether a signal begins the judgement of a step anew: somebody goes on with what was found inconclusive."""
-    return signal is Signal.RESUME and held.state.phase is Phase.INCONCLUSIVE
+def afresh(held: Held, signal: Signal, actor: str) -> bool:
+    """Say whether a signal begins the judgement of a step anew: somebody goes on with what the judge had stopped."""
+    stopped = held.state.phase is Phase.INCONCLUSIVE or held.paused == JUDGE
+    return signal is Signal.RESUME and stopped and actor != JUDGE
 
 
 def changed(held: Held, rollout: Rollout, now: float) -> Move | None:

@@ -20,6 +20,7 @@ from twospeed.units import written_share
 PATIENCE = (
     20.0  # seconds at most between two looks at calls that are too few to be compared with each other by themselves
 )
+IDLE = 2.0  # seconds after which the judge is asked again although there is little that is new
 LONG = 80.0  # seconds: a bake that lasts so long has time for the stretches that the judge prefers
 
 
@@ -44,6 +45,8 @@ class Bench:
         self.round = held.round
         self.lost = 0
         self._closed_at = held.since
+        self._last: Verdict | None = None
+        self._news = False  # enough that is new to judge again
         self._held = held
         self._rollout = settled(held)
         state = held.state
@@ -63,7 +66,7 @@ class Bench:
             if sighting.pair and self._shadow is not None:
                 self._shadow.observe(sighting.pair)
             elif sighting.seen is not None and self._judge is not None:
-                self._judge.observe(sighting.seen)
+                self._news = self._judge.observe(sighting.seen) or self._news
 
     def decide(self, held: Held, now: float) -> tuple[Decision | None, Progress]:
         """Say what is to happen next, and what is known.
@@ -99,6 +102,9 @@ class Bench:
     def _verdict(self, judge: Judge, now: float) -> Verdict:
         """Ask the judge. Nothing passes on what has not been looked at; a short bake waits for no long stretch of calls."""
         waited = now - self._closed_at >= min(PATIENCE, self._rollout.bake.min / 4)
+        if self._last is not None and not (self._news or waited or abs(now - self._last.at) >= IDLE):
+            return self._last
+        self._news = False
         verdict = judge.verdict(now, close=waited and self._rollout.bake.min < LONG)
         if verdict.outcome is Outcome.PASS and waited:
             verdict = judge.verdict(now, close=True)
@@ -106,6 +112,7 @@ class Bench:
             verdict = msgspec.structs.replace(verdict, outcome=Outcome.BAKING)
         if waited:
             self._closed_at = now
+        self._last = verdict
         return verdict
 
     def _shadowed(self, now: float) -> tuple[Decision | None, Progress]:
