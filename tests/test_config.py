@@ -235,6 +235,7 @@ def test_top_level_keys_follow_the_flow():
         "sessions",
         "breaker",
         "rollouts",
+        "shadow",
         "flags",
         "stores",
         "reload",
