@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# litellm as a client: two turns with a tool call, streamed, with its openai, openai/responses and anthropic providers.
+# litellm as a client: two turns with a tool call with its openai and anthropic providers, streamed, and openai/responses.
 . "$(dirname "$0")/setup.sh"
 python_packages litellm==1.106.2 mcp
 cat >"$PLACE/run.py" <<'PY'
@@ -19,6 +19,8 @@ tools = [{"type": "function", "function": {"name": "read_file", "description": "
 
 
 def ask(said):
+    if api == "responses":  # for models it does not know it makes a stream of its own of a whole answer, and says calls twice in it
+        return litellm.completion(**where, api_key="any", messages=said, tools=tools).choices[0]
     chunks = list(litellm.completion(**where, api_key="any", messages=said, tools=tools, stream=True, stream_options={"include_usage": True}))
     whole = litellm.stream_chunk_builder(chunks, messages=said)
     assert whole.usage.completion_tokens, whole
