@@ -51,3 +51,12 @@ def test_without_room_in_memory_the_disk_will_do(monkeypatch, tmp_path):
     monkeypatch.setattr(crew, "MEMORY", tmp_path / "nowhere")
     with gathered(b"") as found:
         assert found.text() == b""
+
+
+def test_who_starts_late_finds_the_states_of_rollouts():
+    """Those that all the others serve by; none before there are any."""
+    with gathered(b"") as found:
+        assert found.held() == b""
+        for states in (b"first", b"second"):
+            found.stand(states)
+        assert Crew(found.folder).held() == b"second"

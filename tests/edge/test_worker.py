@@ -1,11 +1,14 @@
 """A worker as its supervisor sees it: counts, states, configurations in two steps."""
 
 import msgspec
+from tests.rollouts import text
 from tests.serving import TWO_FAST, Serving, serving
 
 from twospeed.config import read
-from twospeed.edge.channel import COMMIT, METRICS, PREPARE, STATUS, Frame
+from twospeed.edge.channel import COMMIT, FOLLOW, METRICS, PREPARE, STATUS, Frame
 from twospeed.edge.worker import Worker
+from twospeed.policy.held import moved, opened
+from twospeed.policy.rollout import Signal
 from twospeed.telemetry.instruments import REQUESTS
 from twospeed.telemetry.snapshot import Snapshot
 
@@ -49,3 +52,16 @@ async def test_a_bad_configuration_is_not_kept():
         assert b"c.yaml:1:" in wrong
         await one.answer(Frame(3, COMMIT))
         assert server.server.api.runtime is before
+
+
+async def test_states_of_rollouts_are_served_by_before_they_are_answered(tmp_path):
+    """When a worker says that it has heard, its next request goes by what it heard."""
+    async with serving(text(), {"TWOSPEED_STATE_DIR": str(tmp_path)}) as server:
+        held = opened(server.server.api.runtime.loaded.config.rollouts[0], 0.0).held
+        for signal in (Signal.START, Signal.READY):
+            held = moved(held, signal, "ann", "", 1.0).held
+        await worker(server).answer(Frame(1, FOLLOW, msgspec.msgpack.encode({"r": held})))
+        arms = server.server.api.runtime.proxy.arms
+        assert arms
+        answer = await server.chat(model="coder", headers={"x-session-id": "s"})
+        assert answer.headers["x-twospeed-rollout"] == "r"

@@ -170,3 +170,14 @@ def test_any_text_may_be_asked_for(name):
     """No name makes routing fail, and the answer does not depend on having been asked before."""
     names = catalogue({"gpt-*": "auto", "[a-c]?": "fast"})
     assert names.route(name) == names.route(name)
+
+
+def test_a_route_says_which_names_it_was_followed_through():
+    """From the one asked for; not those that happen to lead to the same backend."""
+    models = {"coder": ["openai/gpt-large"], "mine": "coder", "other": "openai/gpt-large", "x-*": "mine", "all": "auto"}
+    found = catalogue(models)
+    assert found.route("mine").through == ("mine", "coder")
+    assert found.route("x-1").through == ("x-1", "mine", "coder")
+    assert found.route("other").through == ("other",)
+    assert found.route("all").through == ("all",)
+    assert found.route("openai/gpt-large").through == found.route("auto").through == ()

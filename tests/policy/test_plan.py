@@ -6,7 +6,7 @@ from twospeed.policy.access import Caller
 from twospeed.policy.plan import Lane, Needs, Planner, Route
 from twospeed.policy.rank.ordered import Rank
 from twospeed.stores.memory import MemoryAffinity
-from twospeed.types import Backend, Request, Timeouts, Verdict
+from twospeed.types import Backend, Offer, Request, Timeouts, Verdict
 
 A = Backend("a", "m", "r", "a/m@r", context=8_000, images=False)
 B = Backend("b", "m", "r", "b/m@r", context=100_000)
@@ -123,3 +123,14 @@ def test_a_client_in_a_hurry_shortens_the_deadlines():
     assert (plan.deadline, plan.candidates[0].timeouts.idle) == (15.0, 1.0)
     patient = desk.planner.plan("fast", (A, B), "", Needs(total=600.0, idle=600.0), REQUEST, 10.0)
     assert (patient.deadline, patient.candidates[0].timeouts.idle) == (70.0, 3.0)
+
+
+def test_a_rollout_says_the_order():
+    """Neither rank nor the session's memory changes it; the first is on trial, and the others have as many tries as ever."""
+    desk, offer = Desk(), Offer("r", 1, B.name, A.name)
+    desk.bind("a/m@r")
+    usual = desk.planner.plan("fast", (B, A), "s", Needs(), REQUEST, desk.now)
+    plan = desk.planner.plan("fast", (B, A), "s", Needs(), REQUEST, desk.now, True, offer)
+    assert [candidate.backend for candidate in plan.candidates] == [B, A]
+    assert [candidate.offer for candidate in plan.candidates] == [offer, None]
+    assert plan.most == usual.most + 1

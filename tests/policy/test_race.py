@@ -1,6 +1,7 @@
 """The race before the commit point, as dialogues."""
 
 import pytest
+from msgspec.structs import replace
 from tests.playbook import Playbook
 
 from twospeed.errors import Fault, Kind
@@ -20,7 +21,7 @@ from twospeed.policy.race import (
     Tick,
     Win,
 )
-from twospeed.types import Backend, Candidate, Plan, Timeouts
+from twospeed.types import Backend, Candidate, Offer, Plan, Timeouts
 
 
 def candidate(name: str) -> Candidate:
@@ -220,3 +221,18 @@ def test_nobody_waits_in_vain(kind: Kind, retry_after: float | None, wait: float
     """Everyone else is told at once."""
     fault = Fault(kind, retry_after=retry_after)
     assert (Playbook(waiting(A, wait=wait, total=total)) << Admit(0, A)) >> Refused(0, fault) << Lose(fault)
+
+
+def test_a_version_on_trial_is_never_the_last_word():
+    """What would be told to the client of any other backend (a 400, a 404) is asked of the next one first."""
+    trial = replace(A, offer=Offer("r", 1, "a/m@r", "b/m@r"))
+    refused = Fault(Kind.PROVIDER_REFUSED, status=404)
+    assert opened(race(trial, B)) >> Failed(0, refused) << Admit(1, B) >> Admitted(1) << Open(1)
+    assert opened(race(A, B)) >> Failed(0, refused) << Lose(refused)
+
+
+def test_what_a_version_on_trial_may_have_stored_is_not_asked_twice():
+    """A stateful request that was sent stays where it was sent (R3)."""
+    trial = replace(A, offer=Offer("r", 1, "a/m@r", "b/m@r"))
+    fault = Fault(Kind.RESET)
+    assert opened(race(trial, B, replayable=False)) >> Failed(0, fault) << Lose(fault)

@@ -10,7 +10,7 @@ from twospeed.dialects.openai_chat import DIALECT
 from twospeed.errors import Fault, Kind
 from twospeed.policy.estimate import Estimates
 from twospeed.policy.limit import Limit, Refusal
-from twospeed.types import Candidate, Plan
+from twospeed.types import Candidate, Offer, Plan
 from twospeed.upstream.attempt import Attempts
 
 
@@ -222,3 +222,64 @@ async def test_reservations_shrink_to_what_answers_need():
         stage.attempts.close(attempt, None)
     assert reserved[0] == 900
     assert reserved[-1] < 100
+
+
+def on_trial(*names: str) -> tuple[Plan, Offer]:
+    """A plan whose first candidate a rollout has on trial."""
+    usual, offer = plan(*names), Offer("r", 1, "a/m@r", "b/m@r")
+    first, *others = usual.candidates
+    return fakes.replace(usual, candidates=(fakes.replace(first, offer=offer), *others)), offer
+
+
+async def test_a_version_taken_back_is_not_asked():
+    """A request that waited in line meanwhile goes to the next one."""
+    stage = Stage(Transport(), Transport(streaming(TEXT)))
+    trial, offer = on_trial("a", "b")
+    offer.withdraw()
+    attempt = await stage.run(trial)
+    assert attempt.row.backend.name == "b/m@r"
+    assert stage.record.notes == ["withdrawn:r"]
+
+
+class Silent(fakes.Exchange):
+    """Says nothing until it is closed."""
+
+    def __init__(self) -> None:
+        super().__init__(200, fakes.SSE, (), reused=False)
+        self.asked, self.gone = asyncio.Event(), asyncio.Event()
+
+    async def read(self, deadline: float) -> bytes:
+        self.asked.set()
+        await self.gone.wait()
+        raise Fault(Kind.RESET)
+
+    def close(self) -> None:
+        self.closed = True
+        self.gone.set()
+
+
+async def test_who_waits_for_a_version_taken_back_goes_elsewhere_at_once():
+    """Its breaker is not blamed for that, and nobody is left to be called away."""
+    silent = Silent()
+    stage = Stage(Transport(silent), Transport(streaming(TEXT)))
+    trial, offer = on_trial("a", "b")
+    asking = asyncio.create_task(stage.run(trial))
+    async with asyncio.timeout(10):
+        await silent.asked.wait()
+        offer.withdraw()
+        attempt = await asking
+    assert attempt.row.backend.name == "b/m@r"
+    assert [row.kind for row in stage.record.attempts] == [Kind.WITHDRAWN, None]
+    assert not [heard for heard in stage.notes.heard if heard[0] == "failed"]
+    assert offer.waiting == set()
+
+
+async def test_an_answer_that_has_begun_is_left_alone():
+    """A rollback calls nobody away from the middle of a stream."""
+    exchange = streaming(TEXT, STOP + DONE)
+    stage = Stage(Transport(exchange), Transport())
+    trial, offer = on_trial("a", "b")
+    attempt = await stage.run(trial)
+    offer.withdraw()
+    assert attempt.row.backend.name == "a/m@r"
+    assert not exchange.closed
