@@ -17,7 +17,7 @@ READING = {
     "log_e": 5.2,
     "power": 0.9,
     "calls": 41,
-    "worst": None,
+    "worst": ["tail", "python", 5.2],
 }
 EVENTS = [
     {
@@ -70,7 +70,7 @@ def test_a_review_has_all_that_is_asked_in_the_meeting():
         "- **Decision until every worker served the stable version**: 0.40 s",
         "| 1970-01-01 00:02:40 | 1 | fail | baking | rolling_back | 0% | judge | latency \\| slow | `cdcdcdcdcdcd` |",
         "900 stable and 41 candidate requests of 80 and 5 sessions",
-        "| latency_p99 | 1 | 2.1 times | 5.2 | 90% | 41 |  |",
+        "| latency_p99 | 1 | 2.1 times | 5.2 | 90% | 41 | tail, python |",
         "| `" + "f" * 32 + "` | `0123` | 2.3e+03 ms | yes |",
         "5 sessions in all",
         "`0123`, `4567`",

@@ -60,11 +60,16 @@ def _summary(rollout: Mapping[str, Any], events: Sequence[Event], now: float) ->
         f"Written {instant(now)} from the audit ledger. Times are UTC.",
         "",
         f"- **Outcome**: {outcome}",
-        f"- **Why**: {rollout['reason'] or 'nothing was said'}",
+        f"- **Why**: {_why(rollout, events)}",
         f"- **What**: `{target['candidate']}` in the place of `{target['stable']}` for `{target['alias']}`",
         f"- **Attempt**: {rollout['attempt']}; largest share of sessions: {written_share(largest)}",
         *_times(events),
     ]
+
+
+def _why(rollout: Mapping[str, Any], events: Sequence[Event]) -> str:
+    decided = [event["reason"] for event in events if event["after"] == "rolling_back"]
+    return str(decided[-1] if decided else rollout["reason"]) or "nothing was said"
 
 
 def _times(events: Sequence[Event]) -> Iterator[str]:
@@ -107,7 +112,7 @@ def _evidence(events: Sequence[Event]) -> Iterator[str]:
         yield f"{calls[0]} stable and {calls[1]} candidate requests of {sessions[0]} and {sessions[1]} sessions;"
         yield f"{figures.get('lost', 0)} observations lost. Evidence `{event['evidence']}`."
         yield ""
-        yield "| metric | stable | candidate | evidence (natural log) | power | calls | loudest part |"
+        yield "| metric | stable | candidate | evidence (natural log) | power | calls | loudest |"
         yield "|---|---|---|---|---|---|---|"
         for reading in figures["readings"]:
             yield f"| {' | '.join(_cell(cell) for cell in _reading(reading))} |"
@@ -131,9 +136,9 @@ def _reading(reading: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _part(worst: Any) -> str:
-    if isinstance(worst, Mapping):
-        return ", ".join(f"{name} {value}" for name, value in worst.items() if value not in (None, "", []))
-    return "" if worst is None else str(worst)
+    """Name the part of a metric that speaks loudest, with the language it is about."""
+    named = worst[:2] if isinstance(worst, Sequence) and not isinstance(worst, str) else ()
+    return ", ".join(str(name) for name in named if name)
 
 
 def _traces(events: Sequence[Event]) -> Iterator[str]:

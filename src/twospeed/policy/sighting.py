@@ -44,7 +44,8 @@ def sighted(record: Record, lost: int = 0) -> Sighting | None:
         tool_call_valid=record.tool_call_valid,
         stall=stalled(record),
     )
-    return Sighting(offer.rollout, offer.attempt, record.step, seen, lost=lost)
+    trace = record.trace.id if record.trace is not None else ""
+    return Sighting(offer.rollout, offer.attempt, record.step, seen, lost=lost, trace=trace)
 
 
 def _ok(record: Record, version: str) -> bool | None:

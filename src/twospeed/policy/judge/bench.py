@@ -13,6 +13,7 @@ import msgspec
 
 from twospeed.policy.held import JUDGE, Held, Progress, Sighting, settled
 from twospeed.policy.judge.judge import Judge, Outcome, Verdict
+from twospeed.policy.judge.witnesses import Witnesses
 from twospeed.policy.rollout import STEP_PHASES, Phase, Signal
 from twospeed.policy.shadow import ShadowJudge
 from twospeed.units import written_share
@@ -44,6 +45,7 @@ class Bench:
     def __init__(self, held: Held, memory: dict[str, Any] | None = None) -> None:
         self.round = held.round
         self.lost = 0
+        self._witnesses = Witnesses()
         self._closed_at = held.since
         self._last: Verdict | None = None
         self._news = False  # enough that is new to judge again
@@ -67,6 +69,7 @@ class Bench:
                 self._shadow.observe(sighting.pair)
             elif sighting.seen is not None and self._judge is not None:
                 self._news = self._judge.observe(sighting.seen) or self._news
+                self._witnesses.observe(sighting)
 
     def decide(self, held: Held, now: float) -> tuple[Decision | None, Progress]:
         """Say what is to happen next, and what is known.
@@ -90,10 +93,13 @@ class Bench:
             "lost": self.lost,
             "judge": self._judge.to_plain() if self._judge else None,
             "shadow": self._shadow.to_plain() if self._shadow else None,
+            "witnesses": self._witnesses.to_plain(),
         }
 
     def _load(self, memory: dict[str, Any]) -> None:
         self.lost = memory["lost"]
+        if "witnesses" in memory:  # what was kept by an earlier version has none
+            self._witnesses.load(memory["witnesses"])
         if self._judge is not None and memory["judge"] is not None:
             self._judge = Judge.from_plain(self._rollout, memory["judge"])
         if self._shadow is not None and memory["shadow"] is not None:
@@ -143,7 +149,8 @@ class Bench:
         signal = self._signal(held, outcome)
         if signal is None:
             return None, progress
-        return Decision(signal, reason, held.state.step, _figures(progress)), progress
+        figures = _figures(progress) | self._witnesses.figures()
+        return Decision(signal, reason, held.state.step, figures), progress
 
     def _signal(self, held: Held, outcome: Outcome) -> Signal | None:
         """Return what follows from an outcome in a phase. A failed guard is a failure in every one of them."""
