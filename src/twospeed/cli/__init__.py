@@ -38,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     _explain(commands)
     _rollout(commands)
     _drill(commands)
+    _ledger(commands)
     _bench(commands)
     command(
         commands, "classify", "check", "classify", "read requests as JSON lines, print a verdict for each"
@@ -197,6 +198,17 @@ def _drill(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     option("--output", metavar="FOLDER", default=".", help="of the two report files; default: this one")
     option("--key", metavar="env:NAME", help="the admin key, or file:PATH; default: env:TWOSPEED_ADMIN_KEY")
     option("--json", action="store_true", help="for machines")
+
+
+def _ledger(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "who changed which rollout and flag, and why"
+    actions = commands.add_parser("ledger", help=text, description=text.capitalize() + ".").add_subparsers(
+        required=True, metavar="ACTION"
+    )
+    verify = command(actions, "verify", "ledger", "verify", "find the first line that is not what was written")
+    verify.add_argument("file", metavar="FILE", nargs="?", help="default: that of --config, else in the state folder")
+    verify.add_argument("--config", metavar="F", help="the config file that names it")
+    verify.add_argument("--json", action="store_true", help="for machines")
 
 
 def _watched(added: argparse.ArgumentParser) -> None:
