@@ -19,7 +19,7 @@ from twospeed.config import Loaded
 from twospeed.dialects import Dialect, discover
 from twospeed.dialects.fim import families
 from twospeed.dialects.openai_completions import Way
-from twospeed.mirror import ANSWER_BYTES, BoundedTransport, Mirror, Twin
+from twospeed.mirror import MOST_BYTES, Mirror, Twin
 from twospeed.policy.access import Caller, Callers
 from twospeed.policy.arms import granted
 from twospeed.policy.choose import Policy
@@ -153,16 +153,16 @@ class Runtime:
 
     def _twins(self) -> Iterator[Twin]:
         """Reach each candidate over connections of its own, so that copies take none from requests."""
-        reached: dict[str, BoundedTransport] = {}
+        reached: dict[str, Transport] = {}
         for rollout in self.loaded.config.rollouts:
             route = self.catalogue.route(rollout.target.candidate)
             if route is None or len(route.backends) != 1:
                 continue
             backend = route.backends[0]
             if backend.provider not in reached:
-                reached[backend.provider] = BoundedTransport(_transport(backend.provider, self.loaded), ANSWER_BYTES)
+                reached[backend.provider] = _transport(backend.provider, self.loaded)
             link = replace(
-                self.links[backend.name], transport=reached[backend.provider], limit=NO_LIMIT, answer_limit=ANSWER_BYTES
+                self.links[backend.name], transport=reached[backend.provider], limit=NO_LIMIT, answer_limit=MOST_BYTES
             )
             minded = any(one.metric == "tool_call_invalid_rate" for one in (*rollout.guard, *rollout.signal))
             yield Twin(rollout.id, backend, link, rollout.scope, minded)

@@ -50,7 +50,7 @@ class Shadowing(Serving):
     @property
     def candidate(self):
         """How the candidate is reached by copies, with its counters."""
-        return self.mirror._twins["r"].link.transport.inner
+        return self.mirror._twins["r"].link.transport
 
     def phase(self, phase: Phase, step: int = -1) -> None:
         """Put the rollout into a phase."""

@@ -8,7 +8,6 @@ fault leaves, and all of it may be dropped at any time (`drop`). Texts are held 
 Tasks: one per copy, owned and awaited by `Mirror`.
 """
 
-from twospeed.mirror.bounded import BoundedTransport
-from twospeed.mirror.mirror import ANSWER_BYTES, Mirror, Twin, Witness
+from twospeed.mirror.mirror import MOST_BYTES, Mirror, Twin, Witness
 
-__all__ = ["ANSWER_BYTES", "BoundedTransport", "Mirror", "Twin", "Witness"]
+__all__ = ["MOST_BYTES", "Mirror", "Twin", "Witness"]

@@ -10,16 +10,16 @@ class BoundedTransport:
     """Hands out exchanges of another transport. Args: most: bytes of one answer's body, head excluded."""
 
     def __init__(self, transport: Transport, most: int) -> None:
-        self.inner = transport
+        self._inner = transport
         self._most = most
 
     async def connect(self, deadline: float, fresh: bool = False) -> "BoundedExchange":
         """Return an exchange."""
-        return BoundedExchange(await self.inner.connect(deadline, fresh), self._most)
+        return BoundedExchange(await self._inner.connect(deadline, fresh), self._most)
 
     async def close(self) -> None:
         """Close idle connections and refuse new ones."""
-        await self.inner.close()
+        await self._inner.close()
 
 
 class BoundedExchange:

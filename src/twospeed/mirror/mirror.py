@@ -10,6 +10,7 @@ from twospeed.dialects import Dialect
 from twospeed.dialects.translation.ear import MARKS, Ear
 from twospeed.dialects.translation.offered import Offer, offered
 from twospeed.errors import MEANING, Fault, Kind, Source
+from twospeed.mirror.bounded import BoundedTransport
 from twospeed.mirror.tap import Kept, Reply, Tap
 from twospeed.mirror.trial import Tried, trial
 from twospeed.policy.answers import LONGEST_REFUSAL, STALLS, refused, tool_call_valid
@@ -30,7 +31,8 @@ from twospeed.upstream.client import Job, Link
 PAUSE = 0.1  # seconds between the client's last byte and the copy
 POOL = "shadow"  # copies a minute are counted under this name, apart from every provider's requests
 KEPT_BYTES = 262_144  # of the stable answer; of a longer one only this much is compared
-ANSWER_BYTES = 8 << 20  # of a candidate's answer
+FEWEST_BYTES, MOST_BYTES = 2 << 20, 8 << 20  # of a candidate's answer that are read, between these
+FAR_LONGER = 16  # times the stable answer
 SLOW_CLIENT = 0.05  # share of the time spent waiting for the client, above which the duration says nothing
 _THEIRS = frozenset({Source.BACKEND, Source.OPERATOR})  # faults that tell of a version
 _LIMITED = frozenset({Kind.PROVIDER_RATE_LIMITED, Kind.RATE_LIMITED})
@@ -298,12 +300,13 @@ class Mirror:
         if trace is not None and record.trace is not None:
             trace = replace(trace, sampled=record.trace.sampled)
         candidate = Candidate(twin.candidate, copy.plan.candidates[0].timeouts)
+        link = replace(twin.link, transport=BoundedTransport(twin.link.transport, _most(record)))
         job = Job(copy.dialect, request, copy.headers, trace, record.id, record.started_wall)
         books.sent[twin.rollout] += 1
         books.under_way += 1
         began, began_wall = self._clock(), self._wall()
         try:
-            tried = await trial(job, candidate, twin.link, trace.span if trace else "", ear, self._clock)
+            tried = await trial(job, candidate, link, trace.span if trace else "", ear, self._clock)
         finally:
             books.under_way -= 1
         self._spend(twin.candidate, tried.usage)
@@ -356,6 +359,11 @@ class Mirror:
         books.pairs(pair)
 
 
+def _most(record: Record) -> int:
+    """Return how many bytes of the candidate's answer are read."""
+    return min(max(FEWEST_BYTES, FAR_LONGER * record.bytes_out), MOST_BYTES)
+
+
 def _needed(request: Request) -> int:
     """Return the bytes to set aside: for the body as it came and as it goes to the candidate, and for the stable answer."""
     return 2 * len(request.body) + KEPT_BYTES
@@ -398,7 +406,7 @@ def _pair(
         judged = refused(heard), tool_call_valid(heard, offer.tools)
         side = replace(side, finish=finish_of(side.finish, heard), refusal=judged[0], tool_call_valid=judged[1])
     too_large = tried.fault is not None and tried.fault.kind is Kind.ANSWER_TOO_LARGE
-    if too_large and heard.deaf:  # else it is at least thirty times the stable answer: the candidate's fault
+    if too_large and _most(record) == MOST_BYTES:  # else it is far longer than the stable answer: the candidate's fault
         raise Dropped("too_large")
     against = _side(tried, other, offer, record.stream)
     both = side.ok and against.ok
