@@ -32,16 +32,15 @@ def verify(options: argparse.Namespace) -> int:
         return MISUSED
     finally:
         book.close()
-    told = {
+    last = head[0].hash if head else ""
+    told: dict[str, str | int | bool | None] = {
         "path": str(path),
         "lines": lines,
         "whole": found is None,
-        "head": head[0].hash if head else "",
+        "head": last,
         "broken_at": found.number if found else None,
         "reason": found.reason if found else "",
     }
-    said = (
-        f"BROKEN at line {found.number}: {found.reason}" if found else f"whole, {lines} lines, head {told['head'][:16]}"
-    )
+    said = f"BROKEN at line {found.number}: {found.reason}" if found else f"whole, {lines} lines, head {last[:16]}"
     print(json.dumps(told) if options.json else f"{path}: {said}")
     return FAILED if found else OK
