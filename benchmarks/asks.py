@@ -8,6 +8,8 @@ here is taken from a benchmark, and training weighs it lightly (`train_router.py
 import random
 import re
 
+from shapes import MAKERS
+
 SLOTS: dict[str, tuple[str, ...]] = {
     "lang": ("Python", "TypeScript", "Go", "Rust", "Java", "C++", "C#", "Kotlin", "Ruby", "PHP", "Swift", "Scala", "JavaScript", "Elixir", "Haskell", "C", "bash", "SQL"),
     "lib": ("React", "Django", "FastAPI", "Spring Boot", "Express", "pandas", "NumPy", "PyTorch", "Rails", "Vue", "Tokio", "gRPC", "Kafka", "Redis", "Postgres", "SQLAlchemy", "Next.js", "Flutter", "Qt", "Terraform", "Kubernetes", "Celery", "Flask", "LangChain", "OpenGL", "matplotlib"),
@@ -300,8 +302,8 @@ def frame(roll: random.Random) -> tuple[str, float]:
 def invent(count: int, seed: int = 7) -> list[tuple[str, float]]:
     """Return invented asks with the odds that each needs the deep tier."""
     roll = random.Random(seed)
-    makers = (contest, issue, spec, spec, frame)
-    asks = [makers[n % len(makers)](roll) for n in range(count * 2 // 5)]
+    makers = (contest, contest, contest, issue, spec, frame, *MAKERS)
+    asks = [makers[n % len(makers)](roll) for n in range(count * 3 // 5)]
     forms = [(form, odds) for odds, group in KINDS for form in group]
     asks += [(fill(form, roll), odds) for form, odds in (forms[n % len(forms)] for n in range(count - len(asks)))]
     return asks

@@ -1,72 +1,44 @@
 """Train the router's weights file. See docs/router-model-card.md for what it is and how it was chosen.
 
-    python benchmarks/train_router.py --data DIR --out FILE.npz [--report FILE.json]
+    python benchmarks/train_router.py --data DIR --out FILE.npz
+    python benchmarks/train_router.py --data DIR --check
 
 Needs the extra `train` (scipy). DIR holds train*.jsonl.gz; dev files are never read. Seeds are fixed: two runs with
-the same library versions give the same file, and scores differ by less than 0.02 across versions.
+the same library versions give the same file. `--check` trains anew and compares with the file that ships: no score of
+a training request may differ by more than TOLERANCE, or the exit code is 1.
 """
 
 import argparse
-import gzip
-import json
-import random
+import sys
+from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 from scipy.optimize import minimize
 from scipy.sparse.linalg import cg
 
-from asks import invent
-from boosting import Floats, Forest, boost
-from twospeed.policy import marks
-from twospeed.policy.features import DENSE, measure
-from twospeed.policy.instruction import Ask, separate
-from twospeed.policy.learned import CLIP, NORM
-from twospeed.policy.stage import Stage, stage
-from twospeed.types import Conversation, Message
+from boosting import Forest, boost, leaves
+from corpus import FOLDS, Corpus, Floats, gather, read
+from twospeed.policy.features import DENSE
+from twospeed.policy.learned import CLIP, PACKAGED, Learned
 
-BITS = {"words": 13, "code": 12}
-DENSE_SCALE, WORD_SCALE = 0.3, 3.0  # how loud dense features and words are before regularisation
+TOLERANCE = 0.02
+DENSE_SCALE, WORD_SCALE = 0.3, 2.0  # how loud dense features and words are before regularisation
 RIDGE = 6.0
 GAIN_RIDGE = 30.0
+GAIN_TREE_SHARE = 0.5  # of the gain; the trees ask the questions of the score
 CONSISTENCY = 5.0  # weight of the squared difference between two client formats of one item
+INSIDE = 0.5  # weight of a second loss in which every family has an offset of its own: ranking inside families
 TREES, DEPTH, RATE = 180, 4, 0.07
-TREE_SHARE = 0.5  # of the score; the rest is linear
+TREE_SHARE = 0.3  # of the score; the rest is linear
 FAMILY_POWER = 0.35  # a family of n rows weighs n ** (1 - FAMILY_POWER)
-INVENTED, INVENTED_WEIGHT = 3_000, 1.0
+INVENTED_WEIGHT = 2.0
 UNCLEAR_WEIGHT = 0.7  # of items marked ambiguous; their target is their family's mean, moved by their pass rates
-UNCLEAR_PULL = 0.7
+NEARLY = 0.01  # of what a threshold is worth: as good as the best
 FLIP_COST = 1.0  # of a tier that changes with the client format alone, against balanced recall
-FOLDS = 4
-
-
-class Body(msgspec.Struct):
-    """What of a request body is measured."""
-
-    messages: list[Message] = []
-    prompt: str = ""
-    suffix: str | None = ""
-
-
-class Set(NamedTuple):
-    """Measured requests: labelled ones first, then invented ones.
-
-    `dense`: float[N, D]; `text`: sparse[N, words]. `pairs`: int[P, 2], the two formats of one item. `fold`: -1 for
-    invented ones. `gain`: NaN where no pass rates are known. `ruled`: decided by a mark, whatever the score.
-    """
-
-    dense: Floats
-    text: sparse.csr_matrix
-    target: Floats
-    clear: np.ndarray
-    family: np.ndarray
-    fold: np.ndarray
-    gain: Floats
-    pairs: np.ndarray
-    ruled: np.ndarray
 
 
 class Fit(NamedTuple):
@@ -77,110 +49,56 @@ class Fit(NamedTuple):
     linear: Floats
     gain: Floats
     forest: Forest
+    gain_forest: Forest
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
+    """Train, then write or compare."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--data", type=Path, required=True)
-    arguments.add_argument("--out", type=Path, required=True)
+    what = arguments.add_mutually_exclusive_group(required=True)
+    what.add_argument("--out", type=Path)
+    what.add_argument("--check", action="store_true")
     options = arguments.parse_args()
-    files = sorted(options.data.glob("train*.jsonl.gz"))
-    rows = [json.loads(line) for path in files for line in gzip.decompress(path.read_bytes()).splitlines()]
-    data = gather(rows)
-    everything = np.arange(len(data.target))
-    np.savez_compressed(options.out, **export(fit(data, everything), calibrate(data, rows)))
+    corpus = gather(read(options.data))
+    arrays = export(corpus, fit(corpus, np.arange(len(corpus.target))), calibrate(corpus))
+    if options.out:
+        np.savez_compressed(options.out, **arrays)
+    else:
+        sys.exit(check(corpus, arrays))
 
 
-def gather(rows: list[dict[str, Any]]) -> Set:
-    """Measure labelled rows and invented ones."""
-    asked = [_asked(row) for row in rows]
-    roll = random.Random(5)
-    codes = [ask.code for _, ask in asked if len(ask.code) > 100]
-    invented = invent(INVENTED)
-    measures = [measure(ask, stage(c)) for c, ask in asked] + [
-        measure(_with_code(t, codes, roll), Stage()) for t, _ in invented
-    ]
-    family = np.array([row["family"] for row in rows] + ["invented"] * len(invented))
-    gain = np.array(
-        [row["large_pass_rate"] - row["small_pass_rate"] if "small_pass_rate" in row else np.nan for row in rows]
-    )
-    clear = np.array([not row.get("ambiguous") for row in rows] + [True] * len(invented))
-    target = np.concatenate((_targets(rows, gain, clear, family), [odds for _, odds in invented]))
-    text = sparse.hstack(
-        [_hashed([m.words for m in measures], BITS["words"]), _hashed([m.code_words for m in measures], BITS["code"])]
-    )
-    ruled = [
-        c.endpoint == "/v1/completions" or marks.words_a_change(a.text) or marks.fills_cursor(a.text, a.code)
-        for c, a in asked
-    ]
-    return Set(
-        np.array([m.dense for m in measures], float),
-        text.tocsr(),
-        target,
-        clear,
-        family,
-        np.array([_fold(row) for row in rows] + [-1] * len(invented)),
-        np.concatenate((gain, [0.45 * odds for _, odds in invented])),
-        _pairs(rows),
-        np.array(ruled + [False] * len(invented)),
-    )
+def check(corpus: Corpus, arrays: dict[str, NDArray[Any]]) -> int:
+    """Compare new arrays with the file that ships: by score of every training request, and by advised threshold."""
+    with resources.files("twospeed").joinpath("data", PACKAGED).open("rb") as file, np.load(file) as shipped:
+        old = Learned({name: shipped[name] for name in shipped.files})
+    new = Learned(arrays)
+    apart = max(abs(old.score(m)[0] - new.score(m)[0]) for m in corpus.measures)
+    moved = abs(old.advised - new.advised)
+    print(f"largest difference of a score {apart:.4f}, of the threshold {moved:.4f}; allowed {TOLERANCE}")
+    return int(max(apart, moved) > TOLERANCE)
 
 
-def _asked(row: dict[str, Any]) -> tuple[Conversation, Ask]:
-    raw = json.dumps(row["request"]["body"]).encode()
-    body = msgspec.json.decode(raw, type=Body)
-    conversation = Conversation(row["request"]["endpoint"], body.messages, prompt=body.prompt, suffix=body.suffix or "")
-    return conversation, separate(conversation)
+def fit(data: Corpus, index: NDArray[np.int64]) -> Fit:
+    """Train on the rows of `index`."""
+    real = index[(data.fold[index] >= 0) & data.clear[index]]
+    mean, scale = data.levels[real].mean(axis=0), data.levels[real].std(axis=0) + 1e-3
+    weight = _weights(data, index)
+    inside = data.pairs[np.isin(data.pairs, index).all(axis=1)]
+    matrix = _matrix(data, index, mean, scale)
+    apart = (_matrix(data, inside[:, 0], mean, scale) - _matrix(data, inside[:, 1], mean, scale)).tocsr()
+    place = {row: n for n, row in enumerate(index)}
+    local = np.array([[place[a], place[b]] for a, b in inside])
+    bins = data.bins[index].astype(float)
+    forest = boost(bins, data.target[index], weight, local, TREES, DEPTH, RATE, seed=0)
+    linear = _logistic(matrix, data.target[index], weight, apart, data.family[index])
+    known = ~np.isnan(data.gain[index])
+    gain = _ridge(matrix[known], data.gain[index][known], weight[known], apart)
+    gain_forest = leaves(forest, bins[known], data.gain[index][known], weight[known], RATE)
+    return Fit(mean, scale, linear, gain, forest, gain_forest)
 
 
-def _with_code(text: str, codes: list[str], roll: random.Random) -> Ask:
-    """Give half of the short invented asks some code, so that code alone decides nothing."""
-    ask = separate(Conversation("", [Message("user", msgspec.Raw(json.dumps(text).encode()))]))
-    return Ask(ask.text, roll.choice(codes)) if not ask.code and len(text) < 400 and roll.random() < 0.5 else ask
-
-
-def _targets(rows: list[dict[str, Any]], gain: Floats, clear: np.ndarray, family: np.ndarray) -> Floats:
-    """Labels; for unclear items the mean of their family, higher where small models fail and large ones help."""
-    target = np.array([float(row["label"] == "deep") for row in rows])
-    small = np.array([row.get("small_pass_rate", np.nan) for row in rows])
-    n = len(rows)
-    for name in np.unique(family[:n]):
-        own = (family[:n] == name) & ~np.isnan(gain)
-        if not own.any():
-            continue
-        usual = target[(family[:n] == name) & clear[:n]].mean()
-        lean = 0.5 * (small[own].mean() - small + gain - gain[own].mean())
-        unclear = own & ~clear[:n]
-        target[unclear] = np.clip(usual + UNCLEAR_PULL * lean, 0.02, 0.98)[unclear]
-    return target
-
-
-def _hashed(hashes: list[np.ndarray], bits: int) -> sparse.csr_matrix:
-    """One row a request: how often each bucket occurs, over the root of the number of words."""
-    columns = [(h >> np.uint64(64 - bits)).astype(np.int64) for h in hashes]
-    values = [np.full(len(c), 1.0 / np.sqrt(len(c) + NORM)) for c in columns]
-    starts = np.concatenate(([0], np.cumsum([len(c) for c in columns])))
-    matrix = sparse.csr_matrix(
-        (np.concatenate(values), np.concatenate(columns), starts), shape=(len(columns), 1 << bits)
-    )
-    matrix.sum_duplicates()
-    return matrix
-
-
-def _fold(row: dict[str, Any]) -> int:
-    """Spread groups over folds; the two directions of one function stay together."""
-    number = row["group"].rsplit("/", 1)[-1]
-    return int(number) % FOLDS if number.isdigit() else sum(f"{row['family']}{row['group']}".encode()) % FOLDS
-
-
-def _pairs(rows: list[dict[str, Any]]) -> np.ndarray:
-    items: dict[str, list[int]] = {}
-    for index, row in enumerate(rows):
-        items.setdefault(row["item"], []).append(index)
-    return np.array([rows_of for rows_of in items.values() if len(rows_of) == 2])
-
-
-def _weights(data: Set, index: np.ndarray) -> Floats:
+def _weights(data: Corpus, index: NDArray[np.int64]) -> Floats:
     _, at, counts = np.unique(data.family[index], return_inverse=True, return_counts=True)
     weight = (counts[at] / counts.mean()) ** -FAMILY_POWER
     weight[data.fold[index] < 0] *= INVENTED_WEIGHT
@@ -188,40 +106,35 @@ def _weights(data: Set, index: np.ndarray) -> Floats:
     return weight
 
 
-def fit(data: Set, index: np.ndarray) -> Fit:
-    """Train on the rows of `index`."""
-    real = index[(data.fold[index] >= 0) & data.clear[index]]
-    mean, scale = data.dense[real].mean(axis=0), data.dense[real].std(axis=0) + 1e-3
-    weight = _weights(data, index)
-    inside = data.pairs[np.isin(data.pairs, index).all(axis=1)]
-    matrix = _matrix(data, index, mean, scale)
-    apart = (_matrix(data, inside[:, 0], mean, scale) - _matrix(data, inside[:, 1], mean, scale)).tocsr()
-    place = {row: n for n, row in enumerate(index)}
-    local = np.array([[place[a], place[b]] for a, b in inside])
-    forest = boost(data.dense[index], data.target[index], weight, local, TREES, DEPTH, RATE, seed=0)
-    linear = _logistic(matrix, data.target[index], weight, apart)
-    known = ~np.isnan(data.gain[index])
-    gain = _ridge(matrix[known], data.gain[index][known], weight[known], apart)
-    return Fit(mean, scale, linear, gain, forest)
-
-
-def _matrix(data: Set, index: np.ndarray, mean: Floats, scale: Floats) -> sparse.csr_matrix:
-    dense = np.clip((data.dense[index] - mean) / scale, -CLIP, CLIP) * DENSE_SCALE
+def _matrix(data: Corpus, index: NDArray[np.int64], mean: Floats, scale: Floats) -> sparse.csr_matrix:
+    dense = np.clip((data.levels[index] - mean) / scale, -CLIP, CLIP) * DENSE_SCALE
     return sparse.hstack([sparse.csr_matrix(dense), data.text[index] * WORD_SCALE]).tocsr()
 
 
-def _logistic(matrix: sparse.csr_matrix, target: Floats, weight: Floats, apart: sparse.csr_matrix) -> Floats:
-    def loss(values: Floats) -> tuple[float, Floats]:
-        slope, offset = values[:-1], values[-1]
-        raw = matrix @ slope + offset
-        error = weight * (1 / (1 + np.exp(-raw)) - target)
-        shift = apart @ slope
-        total = (weight * (np.logaddexp(0, raw) - target * raw)).sum() + 0.5 * (
-            RIDGE * slope @ slope + CONSISTENCY * shift @ shift
-        )
-        return total, np.append(matrix.T @ error + RIDGE * slope + CONSISTENCY * (apart.T @ shift), error.sum())
+def _logistic(
+    matrix: sparse.csr_matrix, target: Floats, weight: Floats, apart: sparse.csr_matrix, family: NDArray[np.str_]
+) -> Floats:
+    """Fit slopes and an offset by log loss, and by INSIDE times the same loss with an offset for each family."""
+    width = matrix.shape[1]
+    names, member = np.unique(family, return_inverse=True)
 
-    return minimize(loss, np.zeros(matrix.shape[1] + 1), jac=True, method="L-BFGS-B", options={"maxiter": 150}).x
+    def loss(values: Floats) -> tuple[float, Floats]:
+        slope, offset, offsets = values[:width], values[width], values[width + 1 :]
+        along, shift = matrix @ slope, apart @ slope
+        total, error = _log_loss(along + offset, target, weight)
+        within, error_within = _log_loss(along + offsets[member], target, INSIDE * weight)
+        held = RIDGE * slope @ slope + CONSISTENCY * shift @ shift + 0.1 * offsets @ offsets
+        pull = matrix.T @ (error + error_within) + RIDGE * slope + CONSISTENCY * (apart.T @ shift)
+        moves = np.bincount(member, error_within, len(names)) + 0.1 * offsets
+        return total + within + 0.5 * held, np.concatenate((pull, [error.sum()], moves))
+
+    start = np.zeros(width + 1 + len(names))
+    return minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 150}).x[: width + 1]
+
+
+def _log_loss(raw: Floats, target: Floats, weight: Floats) -> tuple[float, Floats]:
+    """Return the weighted log loss and its slope in each raw score."""
+    return float((weight * (np.logaddexp(0, raw) - target * raw)).sum()), weight * (1 / (1 + np.exp(-raw)) - target)
 
 
 def _ridge(matrix: sparse.csr_matrix, target: Floats, weight: Floats, apart: sparse.csr_matrix) -> Floats:
@@ -233,16 +146,19 @@ def _ridge(matrix: sparse.csr_matrix, target: Floats, weight: Floats, apart: spa
     return np.append(slope, offset)
 
 
-def score(model: Fit, data: Set, index: np.ndarray) -> tuple[Floats, Floats]:
+def score(model: Fit, data: Corpus, index: NDArray[np.int64]) -> tuple[Floats, Floats]:
     """Return raw score (log odds) and raw gain of the rows of `index`, before calibration."""
     matrix = _matrix(data, index, model.mean, model.scale)
     linear = matrix @ model.linear[:-1] + model.linear[-1]
-    return (1 - TREE_SHARE) * linear + TREE_SHARE * model.forest.score(data.dense[index]), matrix @ model.gain[
-        :-1
-    ] + model.gain[-1]
+    gain = matrix @ model.gain[:-1] + model.gain[-1]
+    bins = data.bins[index].astype(float)
+    return (
+        (1 - TREE_SHARE) * linear + TREE_SHARE * model.forest.score(bins),
+        (1 - GAIN_TREE_SHARE) * gain + GAIN_TREE_SHARE * model.gain_forest.score(bins),
+    )
 
 
-def held_out(data: Set) -> tuple[Floats, Floats]:
+def held_out(data: Corpus) -> tuple[Floats, Floats]:
     """Score each labelled row by a model that saw no row of its group."""
     labelled = np.flatnonzero(data.fold >= 0)
     raw, gain = np.zeros(len(labelled)), np.zeros(len(labelled))
@@ -252,13 +168,12 @@ def held_out(data: Set) -> tuple[Floats, Floats]:
     return raw, gain
 
 
-def calibrate(data: Set, rows: list[dict[str, Any]]) -> dict[str, Floats]:
+def calibrate(data: Corpus) -> dict[str, Floats]:
     """Fit slopes and offsets, and what the targets of `classify` are mapped through, on held-out scores."""
     raw, gain = held_out(data)
     n = len(raw)
     weighed = data.clear[:n] & ~data.ruled[:n]
-    label = np.array([row["label"] == "deep" for row in rows])
-    slope, offset = _logistic_line(raw[weighed], label[weighed].astype(float))
+    slope, offset = _logistic_line(raw[weighed], data.label[weighed].astype(float))
     chance = np.where(data.ruled[:n], 0.02, 1 / (1 + np.exp(-(slope * raw + offset))))
     known = ~np.isnan(data.gain[:n])
     design = np.column_stack((np.ones(n), chance, np.where(data.ruled[:n], 0.0, gain)))
@@ -274,7 +189,7 @@ def calibrate(data: Set, rows: list[dict[str, Any]]) -> dict[str, Floats]:
         "gain_line": half,
         "shares": np.quantile(chance, np.linspace(0, 1, 101)),
         "quality": quality,
-        "advised": np.array([_advised(chance, label, data)]),
+        "advised": np.array([_advised(chance, data)]),
     }
 
 
@@ -287,9 +202,13 @@ def _logistic_line(raw: Floats, label: Floats) -> tuple[float, float]:
     return float(slope), float(offset)
 
 
-def _advised(chance: Floats, label: np.ndarray, data: Set) -> float:
-    """Return the threshold that treats both tiers best, averaged over families, and tells few formats of an item apart."""
-    clear, family = data.clear[: len(chance)], data.family[: len(chance)]
+def _advised(chance: Floats, data: Corpus) -> float:
+    """Return the threshold that treats both tiers best, averaged over families, and tells few formats of an item apart.
+
+    Of those NEARLY as good as the best the lowest: a hard request that goes fast costs more than an easy one that goes
+    deep.
+    """
+    clear, family, label = data.clear[: len(chance)], data.family[: len(chance)], data.label
     lines = np.arange(0.30, 0.49, 0.01)
     worth = []
     for line in lines:
@@ -303,27 +222,33 @@ def _advised(chance: Floats, label: np.ndarray, data: Set) -> float:
         apart = (chance[data.pairs[:, 0]] >= line) != (chance[data.pairs[:, 1]] >= line)
         worth.append((np.mean(deep) + np.mean(fast)) / 2 - FLIP_COST * apart.mean())
     smooth = np.convolve(worth, np.ones(7) / 7, mode="valid")
-    return float(lines[3 + int(np.argmax(smooth))])
+    return float(lines[3 + int(np.argmax(smooth >= smooth.max() - NEARLY))])
 
 
-def export(model: Fit, calibration: dict[str, Floats]) -> dict[str, np.ndarray]:
+def export(data: Corpus, model: Fit, calibration: dict[str, Floats]) -> dict[str, NDArray[Any]]:
     """Lay the model out as `learned.Learned` reads it."""
-    keep, d, words = 1 - TREE_SHARE, len(DENSE), 1 << BITS["words"]
-    slopes = np.stack((keep * model.linear[:-1], model.gain[:-1]), axis=1)
+    d, words = len(DENSE), len(data.words)
+    share = np.array([TREE_SHARE, GAIN_TREE_SHARE])
+    slopes = np.stack((model.linear, model.gain), axis=1) * (1 - share)
+    forests = model.forest, model.gain_forest
     arrays = {
         "mean": model.mean,
         "scale": model.scale,
         "dense": slopes[:d] * DENSE_SCALE,
-        "words": slopes[d : d + words] * WORD_SCALE,
-        "code": slopes[d + words :] * WORD_SCALE,
-        "bias": np.array([keep * model.linear[-1] + TREE_SHARE * model.forest.base, model.gain[-1]]),
-        "feature": model.forest.feature,
-        "threshold": np.minimum(model.forest.threshold, 1e9),
-        "leaf": TREE_SHARE * model.forest.leaf,
+        "words_weight": slopes[d : d + words] * WORD_SCALE,
+        "code_weight": slopes[d + words : -1] * WORD_SCALE,
+        "bias": slopes[-1] + share * [forest.base for forest in forests],
+        "threshold": np.minimum(model.forest.threshold, 255),
+        "leaf": np.stack([forest.leaf for forest in forests], axis=2) * share,
         **calibration,
     }
-    small = {name: value.astype(np.int16 if name == "feature" else np.float32) for name, value in arrays.items()}
-    return {"names": np.array(DENSE)} | small
+    return {
+        "names": np.array(DENSE),
+        "words": np.frombuffer(b" ".join(data.words), np.uint8),
+        "code": np.frombuffer(b" ".join(data.code_words), np.uint8),
+        "feature": model.forest.feature.astype(np.int16),
+        **{name: value.astype(np.float32) for name, value in arrays.items()},
+    }
 
 
 if __name__ == "__main__":

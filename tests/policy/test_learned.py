@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twospeed.policy.features import DENSE, measure
+from twospeed.policy.features import DENSE, Measures, measure
 from twospeed.policy.instruction import Ask
-from twospeed.policy.learned import PACKAGED, Unreadable, load
+from twospeed.policy.learned import NORM, PACKAGED, Unreadable, load
 from twospeed.policy.stage import Stage
 
 
@@ -49,5 +49,14 @@ def test_trees_say_what_walking_them_says():
     for text in ("", "hello", "Fix this issue:\n\n    for (;;) { step(); }\n\nThe cache forgets entries after a fork."):
         dense = measure(Ask(text, text), Stage()).dense
         answers = ["".join("01"[int(a)] for a in tree) for tree in dense[feature] > threshold]
-        walked = sum(float(values[int(answer, 2)]) for values, answer in zip(leaf, answers, strict=True))
+        walked = sum(complex(*values[int(answer, 2)]) for values, answer in zip(leaf, answers, strict=True))
         assert learned.trees.sum(dense) == pytest.approx(walked, abs=1e-5)
+
+
+def test_words_add_their_weights():
+    """Both weights of a word come out of one integer, negative ones too, however often it stands there."""
+    learned = load()
+    one, two = b"async", b"deadlock"
+    weights = [learned.weigh(Measures(learned.usual, [word], [])) * (1 + NORM) ** 0.5 for word in (one, two)]
+    both = learned.weigh(Measures(learned.usual, [one, two, two, b"no-such-word"], []))
+    assert both == pytest.approx((weights[0] + 2 * weights[1]) * (4 + NORM) ** -0.5, abs=1e-9)

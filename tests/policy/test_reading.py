@@ -8,7 +8,7 @@ from twospeed.policy.content import open_all
 from twospeed.policy.features import measure
 from twospeed.policy.instruction import separate
 from twospeed.policy.learned import load
-from twospeed.policy.reading import HASHED_BYTES, REMEMBERED, Reader
+from twospeed.policy.reading import REMEMBERED, Reader
 from twospeed.policy.stage import Stage
 from twospeed.types import Conversation, Message
 
@@ -31,7 +31,7 @@ def test_an_answer_is_the_same_with_and_without_memory():
         asks(ASKED),
         asks(ASKED, "go on"),
         asks([{"type": "text", "text": ASKED}, {"type": "text", "text": "<note>\nbe quick\n</note>"}]),
-        asks(ASKED + " word" * HASHED_BYTES),
+        asks(ASKED + " word" * 20_000),
         asks(""),
         asks(),
     ]

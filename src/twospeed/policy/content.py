@@ -12,7 +12,7 @@ from twospeed.types import NULL, Conversation, Message
 WHOLE_BYTES = 12_288  # contents up to this size are read whole
 EDGE_BYTES = 6_144  # of longer ones, this much of the head and of the tail
 AFTER_BYTES = 1_536  # and this much behind the block in which the head ends
-SEARCHED_BYTES = 262_144  # of what is left out, this much is searched for fences
+SEARCHED_BYTES = 262_144  # of what is left out, this much before the tail is searched for fences
 MAX_TEXTS = 6
 MAX_FENCES = 400
 
@@ -35,7 +35,7 @@ Parts = list[Part] | None
 """Of one message: its parts; None where its content is no list of parts."""
 
 _PARTS = msgspec.json.Decoder(list[Part])
-_LIST = ord("[")
+_LIST, _QUOTE = b'["'
 
 
 def open_all(messages: Sequence[Message]) -> list[Parts]:
@@ -69,19 +69,23 @@ def texts_of(content: msgspec.Raw) -> list[str]:
     return read_texts(pieces_of(content, parts_of(content)))
 
 
-def pieces_of(content: msgspec.Raw, parts: Parts) -> list[msgspec.Raw]:
-    """Return what is read of a content, still as JSON: the string it is, or the texts of its first and last parts."""
+def pieces_of(content: msgspec.Raw, parts: Parts) -> list[bytes]:
+    """Return what is read of a content, still as JSON: of the string it is, or of its first and last text parts.
+
+    The fewer texts, the more of each. What is left out changes nothing, so that pieces stand for all of the content.
+    """
     if parts is None:
-        return [content] if bytes(memoryview(content)[:1]) == b'"' else []
+        return [excerpt(content)] if bytes(memoryview(content)[:1]) == b'"' else []
     texts = [p.text for p in parts if p.type in ("text", "input_text", "")]
     half = MAX_TEXTS // 2
-    return texts if len(texts) <= MAX_TEXTS else [*texts[:half], *texts[-half:]]
+    texts = texts if len(texts) <= MAX_TEXTS else [*texts[:half], *texts[-half:]]
+    share = max(1, len(texts))
+    return [excerpt(raw, WHOLE_BYTES // share, EDGE_BYTES // share) for raw in texts]
 
 
-def read_texts(pieces: Sequence[msgspec.Raw]) -> list[str]:
-    """Decode pieces of one content, the fewer the more of each."""
-    share = max(1, len(pieces))
-    return [string_of(raw, WHOLE_BYTES // share, EDGE_BYTES // share) for raw in pieces]
+def read_texts(pieces: Sequence[bytes]) -> list[str]:
+    """Decode pieces of one content."""
+    return [_decoded(piece[1:-1]) if piece[:1] == b'"' else "" for piece in pieces]
 
 
 def system_of(conversation: Conversation) -> msgspec.Raw:
@@ -92,37 +96,36 @@ def system_of(conversation: Conversation) -> msgspec.Raw:
     return first.content if first is not None else NULL
 
 
-def string_of(raw: msgspec.Raw, whole: int = WHOLE_BYTES, edge: int = EDGE_BYTES) -> str:
-    """Decode a JSON string; of a long one its ends only; "" for anything else.
+def string_of(raw: msgspec.Raw) -> str:
+    """Decode a JSON string as far as it is read; "" for anything else."""
+    return read_texts([excerpt(raw)])[0]
 
-    Where the head ends inside a fenced block, what follows that block is read too: the instruction often stands
+
+def excerpt(raw: msgspec.Raw, whole: int = WHOLE_BYTES, edge: int = EDGE_BYTES) -> bytes:
+    """Return a JSON string, of a long one a shorter string that holds its ends only; anything else as it stands.
+
+    Where the head ends inside a fenced block, what follows that block is kept too: the instruction often stands
     between a file and its tests. Fences are balanced, so that what is left out does not turn code into prose.
 
     Args:
-        whole: Size in bytes up to which a string is decoded whole.
-        edge: Bytes of head and of tail decoded of a longer one.
+        whole: Size in bytes up to which a string is kept whole.
+        edge: Bytes of head and of tail kept of a longer one.
     """
-    quoted = bytes(raw)
-    if not quoted.startswith(b'"'):
-        return ""
-    if len(quoted) <= whole + 2:
-        return _STRING.decode(quoted)
-    end = len(quoted) - 1
-    tail_at = quoted.find(b" ", end - edge, end)
-    tail_at = tail_at if tail_at >= 0 else end - edge
-    head, tail = _cut(quoted[1 : edge + 1]), _decoded(quoted[tail_at:end])
-    fences = _fences(quoted, max(edge + 1, tail_at - SEARCHED_BYTES), tail_at)
-    opened = (_opening(head) + head.startswith("```")) % 2
+    view = memoryview(raw)
+    if len(view) <= whole + 2 or view[0] != _QUOTE:
+        return bytes(view)
+    end = len(view) - 1
+    tail = bytes(view[end - edge : end])
+    tail = tail[max(0, tail.find(b" ")) :]
+    middle_at = max(edge + 1, end - len(tail) - SEARCHED_BYTES)
+    head, middle = _cut(bytes(view[1 : edge + 1])), bytes(view[middle_at : end - len(tail)])
+    fences = _fences(middle, 0, len(middle))
+    opened = (len(_fences(head, 0, len(head))) + head.startswith(b"```")) % 2
     reopened = (opened + len(fences)) % 2
     if opened and fences:
-        after = _cut(quoted[fences[0] : min(tail_at, fences[0] + AFTER_BYTES)])
-        head, opened = head + after, (opened + _opening(after)) % 2
-    return head + ("\n```\n" if opened != reopened else "\n") + tail
-
-
-def _opening(text: str) -> int:
-    """Count the fences that open a line, but for the first line."""
-    return text.count("\n```", max(0, text.find("`") - 1)) if "`" in text else 0
+        after = _cut(middle[fences[0] : fences[0] + AFTER_BYTES])
+        head, opened = head + after, (opened + len(_fences(after, 0, len(after)))) % 2
+    return b'"%b%b%b"' % (head, rb"\n```\n" if opened != reopened else rb"\n", tail)
 
 
 def _fences(quoted: bytes, start: int, end: int) -> list[int]:
@@ -141,10 +144,10 @@ def _next_fence(quoted: bytes, start: int, end: int) -> int:
     return tick if tick < 0 else quoted.find(_FENCE, max(start, tick - 2), end)
 
 
-def _cut(piece: bytes) -> str:
-    """Decode a piece of a JSON string up to its last blank, the one byte that is never inside an escape or character."""
+def _cut(piece: bytes) -> bytes:
+    """Cut a piece of a JSON string at its last blank, the one byte that is never inside an escape or character."""
     at = piece.rfind(b" ")
-    return _decoded(piece[:at] if at >= 0 else piece)
+    return piece[:at] if at >= 0 else piece
 
 
 def _decoded(piece: bytes) -> str:

@@ -18,6 +18,7 @@ _ENDS_IN_PATH = re.compile(r"(?:^|[\s`\"'(*])[\w~./\\-]*\w\.[A-Za-z]\w{0,5}[`\"'
 _PROMPT = re.compile(r"(?:^|\n)(?:\$|PS [^\n>]*>|[\w.-]+@[\w.-]+[:~][^\n$#]*[$#]) ")
 _PATCH = re.compile(r"(?:(?:[ +@\\-]|diff |index |new |deleted |similarity |rename |old |Binary )[^\n]*(?:\n|$)|\n)*")
 _CLOSES = re.compile(r"`*[ \t\r]*(?:\n|$)")
+_LINE_ENDS = ("\n", "")
 _LABEL = re.compile(r"(?:[A-Z][\w ]{0,24}|[a-z]\w{0,14}):[ \t]*")
 
 
@@ -142,7 +143,7 @@ def _fenced(text: str, at: int) -> tuple[str, int]:
     """Return the inside of the fence that opens at `at`, and where it ends; one never closed runs to the end."""
     line = _next(text, "\n", at)
     end = first = _find(text, "\n```", "`", line)
-    while end >= 0 and not _CLOSES.match(text, end + 4):
+    while end >= 0 and text[end + 4 : end + 5] not in _LINE_ENDS and not _CLOSES.match(text, end + 4):
         end = _find(text, "\n```", "`", end + 4)
     end = end if end >= 0 else first
     if line >= len(text) or end < 0:
@@ -156,15 +157,19 @@ def _file(lead: str, body: str, result: Division) -> None:
     prose = lead.rstrip()
     cut = prose.rfind("\n") + 1
     line = prose[cut:]
-    if len(line) <= 160 and _PATH_LINE.match(line):
+    if len(line) <= 160 and _names_a_file(line):
         _say(prose[:cut], result)
         return
     if len(line) <= 120 and line.count(" ") <= 8 and _ends_in_path(line):
         _say(prose[:cut], result)
         result.labelled.append((line, body))
         return
-    _say(prose[:cut] if len(line) < 40 and _LABEL.fullmatch(line + " ") else prose, result)
+    _say(prose[:cut] if len(line) < 40 and ":" in line and _LABEL.fullmatch(line + " ") else prose, result)
     _keep(body, result)
+
+
+def _names_a_file(line: str) -> bool:
+    return ("." in line or "/" in line or "\\" in line) and _PATH_LINE.match(line) is not None
 
 
 def _ends_in_path(line: str) -> bool:

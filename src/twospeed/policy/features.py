@@ -1,10 +1,13 @@
-"""Numbers for the learned score: shape of the instruction, shape of its code, hashed words, where an agent run stands.
+"""Counts for the learned score: shape of the instruction, shape of its code, kinds of words, where an agent run stands.
 
-Everything is counted on bytes with whole-array steps; a decision costs a few dozen array operations whatever the
-text. Unfenced code, diffs and tracebacks inside the instruction are told from sentences by the shape of their lines.
+Everything is a count. Bytes and words are first turned into numbers of kinds, then all kinds are counted in one step;
+counts are sorted into bins that are exact up to EXACT and grow wider from there. Unfenced code, diffs and tracebacks
+inside the instruction are told from sentences by the shape of their lines.
 """
 
-from operator import gt, sub
+from itertools import repeat
+from math import log1p
+from operator import sub
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +18,10 @@ from twospeed.policy.stage import Stage
 
 TEXT_BYTES = 4_000
 CODE_BYTES = 3_000
-MAX_BYTES = TEXT_BYTES + CODE_BYTES + 2
+REACH = 6  # lines before and after code that may belong to it
+EXACT = 16  # counts below this have a bin of their own
+PER_DOUBLING = 6  # bins for each doubling of larger counts
+BINS = 64
 
 # One small number per kind of byte; the names are those of the counts below.
 _KINDS: dict[str, bytes] = {
@@ -23,13 +29,14 @@ _KINDS: dict[str, bytes] = {
     "upper": b"ABCDEFGHIJKLMNOPQRSTUVWXYZ",
     "digit": b"0123456789",
     "under": b"_",
-    "wide": b"",
+    "wide": bytes(range(128, 256)),
     "space": b" ",
     "tab": b"\t",
     "newline": b"\n",
     "dot": b".",
     "comma": b",",
-    "asks": b"?!",
+    "asks": b"?",
+    "shouts": b"!",
     "colon": b":",
     "semi": b";",
     "quote": b"\"'",
@@ -43,34 +50,35 @@ _KINDS: dict[str, bytes] = {
     "equals": b"=",
     "angle": b"<>",
     "plus": b"+-",
-    "times": b"*/%",
+    "slash": b"/",
+    "times": b"*%",
     "hash": b"#@",
     "bits": b"&|^~$\\",
     "other": b"",
 }
-_NUMBER = {name: number for number, name in enumerate(_KINDS)}
-N_KINDS = len(_KINDS)
-
-
-def _table() -> bytes:
-    table = bytearray([_NUMBER["other"]] * 128 + [_NUMBER["wide"]] * 128)
-    for name, members in _KINDS.items():
-        for byte in members:
-            table[byte] = _NUMBER[name]
-    return bytes(table)
-
-
-KIND = _table()
-_KIND_IN_CODE = bytes(number + N_KINDS for number in KIND)
-_SPELT = bytes(byte if KIND[byte] <= _NUMBER["wide"] else 0 for byte in bytes(range(256)).lower())  # 0: in no word
+_WORDY = b"".join(_KINDS[name] for name in ("lower", "upper", "digit", "under", "wide"))
+_SPELT = bytes(byte if byte in _WORDY else 32 for byte in range(256)).lower()
 _SYMBOLS = b"_;()[]{}=<>+-*/%#@&|^~$\\"
-_OPENERS = tuple(_NUMBER[name] for name in ("open", "bracket", "brace"))  # each followed by its closer
-LONG_WORD = 8  # letters
-MAX_INDENT = 40  # bytes; more counts as this
-REACH = 6  # lines before and after code that may belong to it
 
-# What a word of code stands for; the words are looked up by hash.
-_KEYWORDS: dict[str, str] = {
+# Kinds of words of sentences, so that what one family of requests taught holds for words it never used.
+_ABOUT: dict[str, str] = {
+    "asking": "how what why when where which who is are can could would explain difference mean means understand does",
+    "making": "write implement create make generate build develop design program code add complete",
+    "mending": "fix repair debug correct resolve solve bug bugs faulty wrong incorrect incorrectly broken breaks break",
+    "changing": "refactor rename replace convert change update remove move migrate optimize improve rewrite port translate modify",
+    "trouble": "error errors exception traceback fail fails failed failing failure crash crashes raise raises raised warning warnings leak deadlock race regression",
+    "musts": "must should only without exactly ensure never always cannot least most every each all any both",
+    "expecting": "expected expect actual actually instead behavior behaviour reproduce currently seems version versions issue",
+    "plain": "list string number integer array dictionary tuple integers strings numbers elements element lists tuples character characters word words digit digits sum",
+    "maths": "minimum maximum optimal shortest longest modulo constraints permutation permutations graph tree probability path cost matrix prime sequence subsequence",
+    "conditions": "if unless otherwise case cases except while until then",
+    "negations": "not no doesn don didn isn won t nothing none neither nor",
+    "examples": "example examples input output returns return returned given print prints value values",
+    "systems": "system database server client api thread async concurrent distributed cache memory performance network service production application app model training data",
+    "things": "function method class file module variable argument arguments parameter parameters object type test tests",
+}
+# Kinds of words of code.
+_DOES: dict[str, str] = {
     "loops": "for while map foreach loop each range do",
     "branches": "if else elif case switch match unless when",
     "returns": "return yield",
@@ -80,63 +88,76 @@ _KEYWORDS: dict[str, str] = {
     "asserts": "assert expect test asserteq assertequal assert_eq",
     "failing": "raise throw throws try except catch panic error exception traceback",
     "parallel": "async await thread threads lock mutex atomic synchronized spawn goroutine chan",
+    "building": "append extend insert pop remove add push join split replace strip",
+    "strings": "upper lower isalpha isdigit isupper islower title swapcase capitalize startswith endswith find rfind index count format ljust rjust center zfill partition rpartition",
+    "counting": "len sum max min sorted sort reversed enumerate zip abs ord chr",
+    "logic": "and or not in is true false none null",
 }
-
-EXTRAS = (
-    *("text_words", "long_words", "code_words", "indent", "indent_most", "indent_steps", "unbalanced"),
-    *("steps", "edits", "runs", "failures", "failed_before", "repeats", "working"),
-    *_KEYWORDS,
+SHAPE = (
+    *("text_words", "code_words", "code_lines", "indent_4", "indent_8", "indent_12", "indent_16"),
+    *("unbalanced", "paragraphs", "items", "addresses", "traces", "checks"),
 )
-DENSE = (*(f"text_{name}" for name in _KINDS), *(f"code_{name}" for name in _KINDS), *EXTRAS)
-"""Names of the dense features, in order. All are counts, as log(1 + count)."""
-_SHAPE_AT, _STAGE_AT, _KEYWORDS_AT = (DENSE.index(name) for name in ("text_words", "steps", "loops"))
-
-_BASE = 0x9E3779B97F4A7C15
-_ODD = np.uint64(0xD6E8FEB86659FD93)
-_DOWN = np.uint64(31)
-_NO_WORD = np.uint8(0)
-_SLOT_BITS = 16
-_SLOT = np.uint64(64 - _SLOT_BITS)
-
-
-def _powers(base: int) -> NDArray[np.uint64]:
-    power, out = 1, []
-    for _ in range(MAX_BYTES):
-        out.append(power)
-        power = power * base % (1 << 64)
-    return np.array(out, np.uint64)
+STAGE = ("steps", "edits", "runs", "failures", "failed_before", "repeats", "working")
+DENSE = (
+    *(f"text_{name}" for name in _KINDS),
+    *(f"code_{name}" for name in _KINDS),
+    *(f"about_{name}" for name in ("else", *_ABOUT)),
+    *(f"does_{name}" for name in ("else", *_DOES)),
+    *SHAPE,
+    *STAGE,
+)
+"""Names of the dense features, in order. All are counts, given as bins."""
+_SHAPE_AT, _STAGE_AT = DENSE.index(SHAPE[0]), DENSE.index(STAGE[0])
 
 
-_POWER = _powers(_BASE)
-_INVERSE = _powers(pow(_BASE, -1, 1 << 64))
+def _bytes_to_kinds(first: int) -> bytes:
+    table = bytearray([first + len(_KINDS) - 1] * 256)
+    for number, members in enumerate(_KINDS.values()):
+        for byte in members:
+            table[byte] = first + number
+    return bytes(table)
+
+
+def _words_to_kinds(kinds: dict[str, str], first: int) -> dict[bytes, int]:
+    return {word.encode(): first + number for number, words in enumerate(kinds.values(), 1) for word in words.split()}
+
+
+_TEXT_KIND, _CODE_KIND = _bytes_to_kinds(0), _bytes_to_kinds(len(_KINDS))
+_ABOUT_AT, _DOES_AT = DENSE.index("about_else"), DENSE.index("does_else")
+_about, _does = _words_to_kinds(_ABOUT, _ABOUT_AT).get, _words_to_kinds(_DOES, _DOES_AT).get
+_NO_RUN = Stage()
+_ABOUT_ELSE, _DOES_ELSE = repeat(_ABOUT_AT), repeat(_DOES_AT)  # endless: nothing is used up
+
+
+def _bin(count: int) -> int:
+    return count if count < EXACT else min(BINS - 1, EXACT + int(PER_DOUBLING * np.log2(count / EXACT)))
+
+
+def count_of(number: int) -> int:
+    """Return the smallest count in a bin."""
+    return number if number < EXACT else int(np.argmax(number <= _BIN))
+
+
+_BIN = np.array([_bin(count) for count in range(TEXT_BYTES + 1)], np.uint8)
+LEVELS = np.array([log1p(count_of(number)) for number in range(int(_BIN[-1]) + 1)])
+"""float[bins]: log(1 + count) of the smallest count in each bin."""
 
 
 class Measures(NamedTuple):
     """What the score is computed from.
 
-    `dense`: float32[len(DENSE)]. `hashes`: uint64, of the words in order, repeated as often as they stand there; the
-    first `text_words` are those of the sentences, the others those of the code.
+    `dense`: uint8[len(DENSE)], bins. `words`, `code_words`: in order, lower case, repeated as often as they stand there.
     """
 
-    dense: NDArray[np.float32]
-    hashes: NDArray[np.uint64]
-    text_words: int
-
-    @property
-    def words(self) -> NDArray[np.uint64]:
-        """The hashes of the words of the sentences."""
-        return self.hashes[: self.text_words]
-
-    @property
-    def code_words(self) -> NDArray[np.uint64]:
-        """The hashes of the words of the code."""
-        return self.hashes[self.text_words :]
+    dense: NDArray[np.uint8]
+    words: list[bytes]
+    code_words: list[bytes]
 
 
 def measure(ask: Ask, stage: Stage) -> Measures:
     """Measure one request."""
-    dense, hashes, text_words = measure_ask(ask)
-    return Measures(placed(dense, stage), hashes, text_words)
+    dense, words, code_words = measure_ask(ask)
+    return Measures(placed(dense, stage), words, code_words)
 
 
 def measure_ask(ask: Ask) -> Measures:
@@ -146,81 +167,48 @@ def measure_ask(ask: Ask) -> Measures:
     if b"\n" in text:
         text, moved = sort_lines(text)
         code = (moved + code)[:CODE_BYTES]
-    starts, stops, hashes = hash_words(b"\n%b\n%b\n" % (text, code))
-    first = int(starts.searchsorted(len(text) + 1))
-    kinds = b"%b\n" % text, b"%b\n" % code
-    kind = np.frombuffer(kinds[0].translate(KIND) + kinds[1].translate(_KIND_IN_CODE), np.uint8)
-    dense = np.zeros(len(DENSE), np.float32)
-    dense[:_SHAPE_AT] = counts = np.bincount(kind, minlength=2 * N_KINDS)
-    long_words = np.count_nonzero(stops[:first] - starts[:first] >= LONG_WORD)
+    words, code_words = text.translate(_SPELT).split(), code.translate(_SPELT).split()
+    kinds = text.translate(_TEXT_KIND) + bytes(map(_about, words, _ABOUT_ELSE))
     if code:
-        shape = (first, long_words, len(hashes) - first, *_indents(code), _unbalanced(counts[N_KINDS:].tolist()))
-        dense[_SHAPE_AT:_STAGE_AT] = shape
-        known = _KEYWORD_OF[hashes[first:] >> _SLOT]
-        dense[_KEYWORDS_AT:] = np.bincount(known, minlength=_KEYWORD_COUNT + 1)[1:]
-    else:
-        dense[_SHAPE_AT : _SHAPE_AT + 2] = first, long_words
-    np.log1p(dense, out=dense)
-    return Measures(dense, hashes, first)
+        kinds += code.translate(_CODE_KIND) + bytes(map(_does, code_words, _DOES_ELSE))
+    counts = np.bincount(np.frombuffer(kinds, np.uint8), minlength=len(DENSE))
+    counts[_SHAPE_AT:_STAGE_AT] = (len(words), len(code_words), *_code_shape(code), *_text_shape(text, code))
+    return Measures(_BIN.take(counts), words, code_words)
 
 
-def placed(dense: NDArray[np.float32], stage: Stage) -> NDArray[np.float32]:
+def placed(dense: NDArray[np.uint8], stage: Stage) -> NDArray[np.uint8]:
     """Return the features of an ask with those of the stage filled in; the array given stays as it is."""
-    facts = _of_stage(stage)
-    if not any(facts):
+    if stage == _NO_RUN:
         return dense
     dense = dense.copy()
-    dense[_STAGE_AT:_KEYWORDS_AT] = np.log1p(np.array(facts, np.float32))
+    dense[_STAGE_AT:] = [min(fact, EXACT) for fact in _of_stage(stage)]
     return dense
 
 
-def hash_words(raw: bytes) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.uint64]]:
-    """Return start, end and hash of each word of a text, counted from its second byte.
+def _code_shape(code: bytes) -> tuple[int, ...]:
+    """Count lines, lines indented by at least 4, 8, 12 and 16, and brackets that have no partner.
 
-    The hash of a word is a polynomial of its bytes. All words are summed in one step with the powers of where they
-    stand; modulo 2**64 a power divides out exactly.
-
-    Args:
-        raw: Begins and ends in a byte that is in no word; at most MAX_BYTES between.
+    The last is a sign of a slip rather than of a wrong thought.
     """
-    spelt = np.frombuffer(raw.translate(_SPELT), np.uint8)
-    wordy = spelt != _NO_WORD
-    edges = (wordy[1:] != wordy[:-1]).nonzero()[0]
-    starts, stops = edges[0::2], edges[1::2]
-    hashes = np.add.reduceat(spelt[1:] * _POWER[: len(raw) - 1], starts)
-    hashes *= _INVERSE[starts]
-    hashes ^= hashes >> _DOWN
-    hashes *= _ODD
-    return starts, stops, hashes
+    if not code:
+        return _NO_SHAPE
+    count = (b"\n" + (code.expandtabs(4) if b"\t" in code else code)).count
+    deep = count(b"\n        ")
+    deeper = (count(b"\n            "), count(b"\n                ")) if deep else (0, 0)
+    unbalanced = abs(count(b"(") - count(b")")) + abs(count(b"[") - count(b"]")) + abs(count(b"{") - count(b"}"))
+    return count(b"\n"), count(b"\n    "), deep, *deeper, unbalanced
 
 
-def _slots() -> NDArray[np.uint8]:
-    table = np.zeros(1 << _SLOT_BITS, np.uint8)
-    for number, words in enumerate(_KEYWORDS.values(), 1):
-        _, _, hashes = hash_words(b" %b " % words.encode())
-        table[hashes >> _SLOT] = number
-    return table
+_NO_SHAPE = (0,) * 6
 
 
-_KEYWORD_OF = _slots()
-_KEYWORD_COUNT = len(_KEYWORDS)
-
-
-def _indents(code: bytes) -> tuple[float, int, int]:
-    """Return mean and largest indentation of lines of code, and how often it grows."""
-    lines = [*filter(None, code.split(b"\n"))]
-    if not lines:
-        return 0.0, 0, 0
-    indents = [*map(sub, map(len, lines), map(len, map(bytes.lstrip, lines)))]
-    most = max(indents)
-    if most > MAX_INDENT:
-        most, indents = MAX_INDENT, [min(MAX_INDENT, indent) for indent in indents]
-    return sum(indents) / len(indents), most, sum(map(gt, indents[1:], indents))
-
-
-def _unbalanced(counts: list[int]) -> int:
-    """Count brackets that have no partner: a sign of a slip rather than of a wrong thought."""
-    return sum(abs(counts[at] - counts[at + 1]) for at in _OPENERS)
+def _text_shape(text: bytes, code: bytes) -> tuple[int, ...]:
+    """Count paragraphs and list items, web addresses, tracebacks, and checks by example."""
+    count = (b"%b\n%b" % (text, code)).count
+    marks = count(b"http"), count(b"Traceback"), count(b">>>") + count(b"assert")
+    if b"\n" not in text:
+        return 0, 0, *marks
+    return text.count(b"\n\n"), text.count(b"\n- ") + text.count(b"\n* ") + text.count(b"\n1."), *marks
 
 
 def sort_lines(text: bytes) -> tuple[bytes, bytes]:

@@ -5,8 +5,9 @@ of client tags, so that a client nobody has seen is read the same way.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
+from operator import attrgetter
 
 import msgspec
 
@@ -42,9 +43,10 @@ class Ask(msgspec.Struct, frozen=True):
 
 
 _NOTHING = Ask("", "")
+_PROSE, _CODE, _BROUGHT = attrgetter("prose"), attrgetter("code"), attrgetter("brought")
 
 
-def read_ask(pieces: Sequence[msgspec.Raw]) -> Ask:
+def read_ask(pieces: Sequence[bytes]) -> Ask:
     """Return what one message asks.
 
     Args:
@@ -52,23 +54,29 @@ def read_ask(pieces: Sequence[msgspec.Raw]) -> Ask:
     """
     texts = read_texts(pieces)
     split = [divide(text) for text in texts]
+    if len(split) == 1 and split[0].said:  # as most are
+        return _ask(split[0].prose, split[0].code, split[0].brought)
     if len(split) > 1 and any(s.said for s in split):
         split = [s for s in split if s.said]  # parts that are one tag from end to end came along with the others
     if not any(s.said for s in split):
         split = _inside([block for s in split for block in s.tagged])
-    prose = "\n".join(p for s in split for p in s.prose)
-    text = _ends_of(prose.strip(), TEXT_CHARS)
-    code = "\n".join(c for s in split for c in s.code)
-    if not code:
-        code = "\n".join(c for s in split for c in s.brought)
-        code = code if len(text) <= SELF_CONTAINED and _points_at(text, code) else ""
-    return Ask(text, _ends_of(code, CODE_CHARS))
+    prose, code, brought = ([b for s in split for b in blocks(s)] for blocks in (_PROSE, _CODE, _BROUGHT))
+    return _ask(prose, code, brought)
+
+
+def _ask(prose: list[str], code: list[str], brought: list[str]) -> Ask:
+    text = _ends_of("\n".join(prose).strip(), TEXT_CHARS)
+    about = "\n".join(code)
+    if not about:
+        about = "\n".join(brought)
+        about = about if len(text) <= SELF_CONTAINED and _points_at(text, about) else ""
+    return Ask(text, _ends_of(about, CODE_CHARS))
 
 
 def separate(
     conversation: Conversation,
     opened: Sequence[Parts] | None = None,
-    read: Callable[[Sequence[msgspec.Raw]], Ask] = read_ask,
+    read: Callable[[Sequence[bytes]], Ask] = read_ask,
 ) -> Ask:
     """Return the instruction of a request and the code it is about.
 
@@ -80,28 +88,22 @@ def separate(
     """
     if conversation.prompt or conversation.suffix:
         return Ask("", conversation.prompt[-CODE_CHARS:] + conversation.suffix[: CODE_CHARS // 4])
-    found = _NOTHING
-    for pieces in _said(conversation, opened):
-        ask = read(pieces) if pieces else _NOTHING
+    messages = conversation.messages
+    opened = open_all(messages) if opened is None else opened
+    found, looked_at = _NOTHING, 0
+    for message, parts in zip(reversed(messages), reversed(opened), strict=True):
+        if message.role != "user":
+            continue
+        pieces = pieces_of(message.content, parts)
+        ask = read(pieces) if pieces else _NOTHING  # none where it only brings tool results
         if found.text or found.code:
             ask = Ask(f"{found.text}\n{ask.text}".strip()[:TEXT_CHARS], found.code or ask.code)
         if _letters(ask.text) >= SHORT_ASK:
             return ask
-        found = ask
+        found, looked_at = ask, looked_at + 1
+        if looked_at == LOOK_BACK:
+            break
     return _told_by_system(conversation, found)
-
-
-def _said(conversation: Conversation, opened: Sequence[Parts] | None) -> Iterator[list[msgspec.Raw]]:
-    """Go through the newest messages of the user, newest first; one that only brings tool results has no pieces."""
-    messages = conversation.messages
-    opened = open_all(messages) if opened is None else opened
-    looked_at = 0
-    for message, parts in zip(reversed(messages), reversed(opened), strict=True):
-        if message.role == "user":
-            yield pieces_of(message.content, parts)
-            looked_at += 1
-            if looked_at == LOOK_BACK:
-                break
 
 
 def _told_by_system(conversation: Conversation, ask: Ask) -> Ask:

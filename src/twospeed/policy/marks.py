@@ -44,6 +44,7 @@ _PLAN_NOW = re.compile(
     r"|mode[\"'=:> ]{1,4}plan\b|you are (?:now |currently )?in (?:\w+ )?plan(?:ning)? mode|plan(?:ning)? mode - "
 )
 _PLANS_LOOKED_AT = 6
+_PLAN_WORDS = (b"plan", b"Plan", b"PLAN")
 _LOOKING = ("read", "view", "open", "list", "ls", "glob", "grep", "search", "find", "fetch", "tree", "web", "think")
 _SUB_AGENT = re.compile(r"\bsub-?agents?\b|(?:search|explor\w+|research) (?:specialist|agent)")
 
@@ -130,10 +131,13 @@ def plan_mode(conversation: Conversation, system: System) -> bool:
     return False
 
 
-@lru_cache(REMEMBERED)
 def _message_plans(ends: bytes) -> bool:
-    lowered = ends.lower()
-    return b"plan" in lowered and _plans_now(_readable(lowered))
+    return any(map(ends.__contains__, _PLAN_WORDS)) and _message_plans_now(ends)
+
+
+@lru_cache(REMEMBERED)
+def _message_plans_now(ends: bytes) -> bool:
+    return _plans_now(_readable(ends.lower()))
 
 
 def _plans_now(text: str) -> bool:

@@ -1,8 +1,8 @@
 """Read instructions and remember what they came to: each call of an agent loop sends the same one again.
 
-What is remembered depends on nothing but what it is found by: an ask on the texts of its message, the score on the ask
-and the stage of the run. So an answer is the same with and without memory. Texts are found by a 64-bit keyed hash and
-their length, and are not kept themselves; of an ask, the bounded text and code are.
+What is remembered depends on nothing but what it is found by: an ask on what is read of its message, the score on the
+ask and the stage of the run. So an answer is the same with and without memory. What is read is found by a 64-bit keyed
+hash and its length, and is not kept itself; of an ask, the bounded text and code are.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,6 @@ from twospeed.policy.stage import Stage
 from twospeed.types import Conversation
 
 REMEMBERED = 512  # instructions, at most about 10 KB each
-HASHED_BYTES = 65_536  # of a message; a longer one is read anew, since little of it is read and all would be hashed
 
 
 class Reader:
@@ -42,12 +41,8 @@ class Reader:
             known.stage, known.answer = stage, self._learned.combine(placed(known.dense, stage), known.words)
         return known.answer
 
-    def _recalled(self, pieces: Sequence[msgspec.Raw]) -> Ask:
-        texts = tuple(map(bytes, pieces))
-        size = sum(map(len, texts))
-        if size > HASHED_BYTES:
-            return read_ask(pieces)
-        key = hash(texts), size
+    def _recalled(self, pieces: Sequence[bytes]) -> Ask:
+        key = hash(tuple(pieces)), sum(map(len, pieces))
         ask = self._asks.pop(key, None)
         if ask is None:
             ask = read_ask(pieces)
@@ -64,7 +59,7 @@ class Reader:
 class _Known(msgspec.Struct):
     """An ask measured, the weight of its words, and its answer at the stage it was last asked for."""
 
-    dense: NDArray[np.float32]
+    dense: NDArray[np.uint8]
     words: complex
     stage: Stage | None = None
     answer: tuple[float, float] | None = None
