@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # litellm as a client: two turns with a tool call with its openai and anthropic providers, streamed, and openai/responses.
 . "$(dirname "$0")/setup.sh"
-python_packages litellm==1.106.2 mcp
+python_packages litellm==1.106.2 mcp # which it forgets to ask for
 cat >"$PLACE/run.py" <<'PY'
 import json
 import sys
