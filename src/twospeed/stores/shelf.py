@@ -51,12 +51,8 @@ class FileShelf:
 
     @property
     def used(self) -> bool:
-        """Say whether anything has been kept before."""
+        """Say whether anything has been kept before: flags set by hand count without a rollout in the config file."""
         return self._path is not None and self._path.exists()
-
-    def well(self) -> bool:
-        """Say whether it answers: memory does."""
-        return True
 
     async def start(self, wake: Callable[[], None]) -> None:
         """Read the file; one that cannot be understood is put aside, and rollouts begin as drafts."""
