@@ -181,3 +181,13 @@ def test_a_route_says_which_names_it_was_followed_through():
     assert found.route("other").through == ("other",)
     assert found.route("all").through == ("all",)
     assert found.route("openai/gpt-large").through == found.route("auto").through == ()
+
+
+def test_a_model_is_found_whatever_its_name_leads_to():
+    """Where auto only watches, a client gets exactly the model it asked for, at whoever serves it."""
+    found = catalogue({"gpt-*": "auto"})
+    route = found.honoured("gpt-large")
+    assert route is not None
+    assert (route.tier, route.backends) == ("deep", (LARGE, MIRROR))
+    assert found.honoured("vendor/gpt-mini").backends == (MINI,)
+    assert found.honoured("auto") is None
