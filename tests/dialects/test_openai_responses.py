@@ -61,6 +61,7 @@ def test_text_input_and_instructions():
         ({"previous_response_id": "resp_1"}, True, "previous_response_id"),
         ({"previous_response_id": "resp_1", "input": None}, True, "previous_response_id"),
         ({"conversation": {"id": "conv_1"}}, True, "conversation"),
+        ({"input": [{"type": "item_reference", "id": "msg_1"}]}, True, "item_reference"),
         ({"conversation": None, "previous_response_id": None, "background": False}, False, ""),
         ({"background": True}, True, "background"),
         ({"tools": [{"type": "mcp", "server_label": "a"}]}, True, ""),

@@ -79,6 +79,16 @@ async def test_what_translation_drops_is_told():
         assert server.records[0].notes == ["dropped:top_k"]
 
 
+async def test_items_named_only_go_where_they_are_kept():
+    """AI SDK names earlier items unless told to store none: a provider of another API cannot know them."""
+    ask = {"input": [{"type": "item_reference", "id": "msg_1"}, {"role": "user", "content": "And then?"}]}
+    async with serving(TEXT) as server:
+        async with server.http.post(f"{server.url}/v1/responses", json={"model": "moving", **ask}) as answer:
+            assert (answer.status, answer.headers["x-twospeed-backend"]) == (200, "resp/m@default")
+        async with server.http.post(f"{server.url}/v1/responses", json={"model": "chat/m", **ask}) as answer:
+            assert (answer.status, (await answer.json())["error"]["param"]) == (400, "item_reference")
+
+
 @pytest.mark.parametrize("field", ["previous_response_id", "conversation"])
 async def test_state_needs_a_provider_that_keeps_it(field: str):
     """Over providers without responses it is a clear refusal that names the field."""

@@ -149,7 +149,7 @@ class OpenAiResponses:
         view = read(_view, body)
         model = model_name(view.model)
         outside, items = _checked(body, view)
-        bound = _bound(view)
+        bound = _bound(view, items)
         return Request(
             self.name,
             endpoint,
@@ -228,7 +228,7 @@ def _checked(body: bytes, view: View) -> tuple[list[Span], list[Item] | None]:
     if asked == 0x5B:
         items = read(_items, view.input, "input")
     elif view.input == NULL:
-        if not _bound(view) and view.prompt == NULL:
+        if not _bound(view, None) and view.prompt == NULL:
             raise missing("input")
     elif asked != _QUOTE:
         raise bad("input", "expected a string or an array of items")
@@ -248,13 +248,16 @@ def _acts(tools: msgspec.Raw) -> bool:
     return any((tool.type or "").startswith(_ACTING) for tool in lenient(_kinds, tools) or ())
 
 
-def _bound(view: View) -> str:
+def _bound(view: View, items: list[Item] | None) -> str:
     """Return the field that refers to what only one provider keeps, "" for none."""
     if view.previous_response_id:
         return "previous_response_id"
     if view.conversation != NULL:
         return "conversation"
-    return "background" if view.background else ""
+    if view.background:
+        return "background"
+    # AI SDK's provider names earlier items so, unless told not to have them stored.
+    return "item_reference" if items and "item_reference" in [item.type for item in items] else ""
 
 
 def _parsed(request: Request) -> Parsed:
