@@ -28,7 +28,9 @@ from asking import PATHS, Asked, Asker, asked, judged
 from staging import HERE, Redis, Server, Stage, machine, percentile, publish, resident, table
 
 DROPS = 0.09  # of the clients try to leave in the middle; half of those have their answer before
-SESSIONS = 2_000  # all seen within seconds, so that what is remembered of them does not look like a leak
+# All seen within a minute, so that what is remembered of them does not look like a leak; none comes again while its request
+# before may still run, since a newer completion of the same session would end that, as it should.
+SESSIONS = 4_000
 AWAY = 2.0  # seconds for which Redis is away
 QUIET = 8.0  # seconds until everything must be given back; connections to providers are kept for 2 s
 WARM = 0.2  # of the time, after which memory is looked at
@@ -96,8 +98,7 @@ class Soak:
         patience = chance.uniform(0.001, 0.12) if leaves else 40.0
         heard = None
         try:
-            # A newer completion of the same session would end the older one, as it should.
-            session = "" if one.api == "completions" else f"s{number % SESSIONS}"
+            session = f"s{number % SESSIONS}"
             heard = await self._asker.ask(one, patience, abort=number % 2 == 0, session=session)
             outcome = judged(one, heard)
         except TimeoutError:
