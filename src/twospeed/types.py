@@ -322,7 +322,8 @@ class Trace(msgspec.Struct, frozen=True, gc=False):
 class Attempt(msgspec.Struct):
     """One try at one backend, as it will stand in the record. `kind` is None for a success or one under way.
 
-    `span`: its span in the trace of the request, "" when nothing is recorded.
+    `span`: its span in the trace of the request, "" when nothing is recorded. `named`: id and model that the answer gives
+    itself as the client gets it, "" where unknown; only with a span.
     """
 
     backend: Backend
@@ -339,6 +340,7 @@ class Attempt(msgspec.Struct):
     usage: Usage | None = None  # None where nothing was used, as far as anyone knows
     hedge: bool = False  # begun beside another one
     resumed: bool = False  # went on with a stream that another one had begun
+    named: tuple[str, str] = ("", "")
 
 
 class Record(msgspec.Struct):

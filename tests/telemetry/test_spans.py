@@ -49,7 +49,7 @@ def spans(**fields):
 FALLBACK = {
     "attempts": [
         attempt(FAST, kind=Kind.FIRST_TOKEN_TIMEOUT, detail="no content in 800 ms", first_token_at=None, status=None),
-        attempt(DEEP, 100.9, request_id="up-1", reused=True),
+        attempt(DEEP, 100.9, request_id="up-1", reused=True, named=("chatcmpl-1", "heavy/one-2026")),
     ],
     "committed_at": 101.1,
 }
@@ -141,6 +141,9 @@ def test_the_answer_belongs_to_the_attempt_that_gave_it():
     assert second.attributes["gen_ai.usage.cache_read.input_tokens"] == 600
     assert second.attributes["gen_ai.usage.reasoning.output_tokens"] == 4
     assert second.attributes["gen_ai.response.finish_reasons"] == ("stop",)
+    assert second.attributes["gen_ai.response.id"] == "chatcmpl-1"
+    assert second.attributes["gen_ai.response.model"] == "heavy/one-2026"
+    assert "gen_ai.response.id" not in first.attributes
     assert round(second.attributes["gen_ai.response.time_to_first_chunk"], 6) == 0.2
 
 

@@ -255,6 +255,9 @@ def _answer(record: Record) -> Attributes:
     attributes: Attributes = {}
     if record.finish:
         attributes["gen_ai.response.finish_reasons"] = (record.finish,)
+    for key, name in zip(("gen_ai.response.id", "gen_ai.response.model"), record.attempts[-1].named, strict=True):
+        if name:
+            attributes[key] = name
     usage = record.usage
     if usage is None:
         return attributes

@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from twospeed.dialects import Dialect, Reader, Spoken, bridge
+from twospeed.dialects.named import named
 from twospeed.dialects.openai_completions import AS_CAME, Way, ask
 from twospeed.dialects.quirks import NONE, Quirks
 from twospeed.errors import MEANING, Fault, Kind
@@ -139,6 +140,8 @@ class Try:
         else:
             await self._whole(exchange, deadline)
         self.row.first_token_at = now()
+        if self.row.span:
+            self.row.named = named(b"".join(self.held))
 
     async def _send(self, deadline: float) -> Exchange:
         job, link = self.job, self.link
