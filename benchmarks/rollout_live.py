@@ -1,6 +1,6 @@
 """Rollouts on two replicas over HTTP: are shares what the steps say, and how soon is a bad version gone, everywhere.
 
-    python benchmarks/rollout_live.py shares|rollback|killed [--rate 80] [--rounds 5] [--workers 1]
+    python benchmarks/rollout_live.py shares|rollback|killed|overload|language|incident|skew [--rate 80] [--rounds 5] [--workers 1]
 
 Two replicas in processes of their own on one Redis, a provider that streams over HTTP and writes down what reaches it, and
 clients that ask for new sessions at random times (Poisson), half of them for streams. Instants are those of one machine.
@@ -11,6 +11,10 @@ clients that ask for new sessions at random times (Poisson), half of them for st
               the decision (as the ledger has it) to the last request that reached the candidate, for each replica; answers
               that were cut, broken or not 200
     killed    the same, and the replica that leads is killed (SIGKILL) the moment Redis tells of the decision
+    overload  the candidate fails when it gets more than 30% of all requests: fine at 5%, stopped at 50%
+    language  the candidate fails in Go only: the reason names it
+    incident  both versions fail half of their requests for a while: the rollout holds, and goes on
+    skew      twice as many sessions meet the candidate as the share says: no verdict, but a sample ratio mismatch
 """
 
 import argparse
@@ -24,6 +28,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -37,11 +42,14 @@ from twospeed.dialects import Refusal
 from twospeed.edge.http import Call, Head, HttpServer, Reply
 from twospeed.errors import Fault
 from twospeed.policy.listen import Listen
+from twospeed.policy.rollout import share_bucket
+from twospeed.policy.session import identify
 
 REPLICAS = ("a", "b")
 SSE, JSON = ((b"content-type", b"text/event-stream"),), ((b"content-type", b"application/json"),)
 EVENTS, GAP = 20, 0.04  # of a stream; seconds
 KEY = {"x-admin-key": "k"}
+SCENARIOS = ("overload", "language", "incident", "skew")
 CONFIG = """
 listen: {{port: 0}}
 admin: {{port: 0, key: env:ADMIN}}
@@ -56,7 +64,7 @@ rollouts:
     target: {{alias: coder, stable: old/old, candidate: new/new}}
     steps: [{steps}]
     bake: {{min: {bake}, max: 1h, min_sessions: 20}}
-    guard: [{{metric: error_rate, slack: 5pp}}]
+    guard: [{{metric: error_rate, slack: 5pp{by}}}]
 """
 
 
@@ -86,11 +94,17 @@ class Answer(NamedTuple):
 
 
 class Provider:
-    """The `App` of both versions. `failing`: share of the candidate's requests that fail."""
+    """The `App` of both versions. `failing`: chance that a request fails, by its version and its text."""
 
     def __init__(self) -> None:
         self.arrivals: list[Arrival] = []
-        self.failing = 0.0
+        self.failing: Callable[[str, str], float] = lambda model, text: 0.0
+        self.status = 400  # of a failure; for this one no breaker opens
+
+    def lately(self, model: str) -> int:
+        """Requests that reached a version in the last second."""
+        recent = self.arrivals[-500:]
+        return sum(one.model == model and one.at > time.time() - 1.0 for one in recent)
 
     def admit(self, head: Head) -> Refusal | None:
         """Let every request pass."""
@@ -105,8 +119,8 @@ class Provider:
         asked = json.loads(call.body)
         self.arrivals.append(Arrival(time.time(), call.head.path.split("/")[1], asked["model"]))
         await asyncio.sleep(random.uniform(0.02, 0.06))
-        if asked["model"] == "new" and random.random() < self.failing:
-            reply.send(400, JSON, b'{"error":{"message":"broken"}}')
+        if random.random() < self.failing(asked["model"], asked["messages"][0]["content"]):
+            reply.send(self.status, JSON, b'{"error":{"message":"broken"}}')
             return
         text = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}]}
         if not asked.get("stream"):
@@ -142,12 +156,13 @@ class Bench:
         self.provider, self.answers, self.rate, self.workers = Provider(), [], rate, workers
         self.asking: set[asyncio.Task[None]] = set()
         self.replicas: list[Replica] = []
-        self.again: list[str] = []  # sessions to be asked for once more
+        self.named: Callable[[int], str] = lambda number: f"s{number}"  # names sessions
 
     async def ask(self, session: str, replica: Replica) -> None:
         """Ask once and keep what came of it."""
         stream, at = random.random() < 0.5, time.time()
-        body = {"model": "coder", "stream": stream, "messages": [{"role": "user", "content": "hi"}]}
+        text = "mend main.go" if hash(session) % 3 == 0 else "mend main.py"
+        body = {"model": "coder", "stream": stream, "messages": [{"role": "user", "content": text}]}
         arm, whole = "", False
         try:
             url, headers = f"{replica.url}/chat/completions", {"x-session-id": session}
@@ -165,7 +180,7 @@ class Bench:
         while True:
             await asyncio.sleep(random.expovariate(self.rate))
             number += 1
-            session, replica = f"s{number}", self.replicas[number % 2]
+            session, replica = self.named(number), self.replicas[number % 2]
             if number % 5 == 0 and number > 500:
                 session = f"s{random.randrange(number - 500, number - 100)}"
             task = asyncio.create_task(self.ask(session, replica))
@@ -201,7 +216,7 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(load: Load, steps: str, bake: str):
+async def bench(load: Load, steps: str, bake: str, by: str = ""):
     """Start everything, and stop it."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -220,7 +235,14 @@ async def bench(load: Load, steps: str, bake: str):
         )
         await asyncio.sleep(0.5)
         for name in REPLICAS:
-            settings = {"redis": port, "provider": provider.address[1], "name": name, "steps": steps, "bake": bake}
+            settings = {
+                "redis": port,
+                "provider": provider.address[1],
+                "name": name,
+                "steps": steps,
+                "bake": bake,
+                "by": by,
+            }
             replica = await served(name, folder, CONFIG.format(**settings), run.workers)
             stack.callback(stopped, replica.process)
             run.replicas.append(replica)
@@ -308,7 +330,7 @@ async def rollback(load: Load, kill: bool) -> tuple[float, int]:
         whole_before = sum(not answer.whole for answer in run.answers)
         async with run.redis.pubsub() as heard:
             await heard.subscribe("twospeed:{rollouts}:told")
-            run.provider.failing, injected = 0.5, time.time()
+            run.provider.failing, injected = half_of_new, time.time()
             while (await heard.get_message(ignore_subscribe_messages=True, timeout=60.0)) is None:
                 continue
             if kill:
@@ -337,6 +359,45 @@ async def rollback(load: Load, kill: bool) -> tuple[float, int]:
         return max(late.values()), cut
 
 
+def half_of_new(model: str, text: str) -> float:
+    return 0.5 if model == "new" else 0.0
+
+
+def doubled(number: int) -> str:
+    """Name a session; twice as many as should lie below a share of 25%."""
+    wanted = random.random() < 0.5
+    while True:
+        name = f"s{number}-{random.getrandbits(32)}"
+        key = identify("anonymous", {b"x-session-id": name.encode()}, None, ()).key
+        if (share_bucket("r", key) < 0.25) is wanted:
+            return name
+
+
+async def scenario(load: Load, what: str) -> None:
+    """One kind of trouble; prints every move with its reason until the rollout has ended, or has come through."""
+    steps = {"overload": "5%, 50%, 100%", "language": "30%, 100%", "incident": "30%, 100%", "skew": "25%, 100%"}[what]
+    by = ", by: language" if what == "language" else ""
+    async with bench(load, steps, "20s" if what == "overload" else "1m", by) as run:
+        provider = run.provider
+        if what == "overload":
+            provider.failing = lambda model, text: 0.6 * (model == "new" and provider.lately("new") > load.rate * 0.3)
+        if what == "language":
+            provider.failing = lambda model, text: 0.6 * (model == "new" and "main.go" in text)
+        if what == "skew":
+            run.named = doubled
+        await run.start()
+        if what == "incident":
+            await asyncio.sleep(20.0)
+            provider.failing, provider.status = (lambda model, text: 0.5), 500
+            await asyncio.wait_for(run.until("hold", "rolled_back"), 120.0)
+            provider.failing = lambda model, text: 0.0
+        ends = ("rolled_back", "paused") if what != "incident" else ("baking",)
+        await run.until(*ends)
+        for move in await run.moves():
+            print(f"{move['event']:10} {move['after']:12} {move['share']:4.0%}  {move['reason']}")
+        print(f"answers cut or failed: {sum(not answer.whole for answer in run.answers)} of {len(run.answers)}")
+
+
 async def rounds(load: Load, count: int, kill: bool) -> None:
     """Several rollbacks, each on fresh servers."""
     found = [await rollback(load, kill) for _ in range(count)]
@@ -349,7 +410,7 @@ async def rounds(load: Load, count: int, kill: bool) -> None:
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("shares", "rollback", "killed"))
+    parser.add_argument("what", choices=("shares", "rollback", "killed", *SCENARIOS))
     parser.add_argument("--rate", type=float, default=80.0, help="requests a second, both replicas together")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=1, help="of each replica")
@@ -357,6 +418,8 @@ def main() -> None:
     load = Load(options.rate, options.workers)
     if options.what == "shares":
         uvloop.run(shares(load))
+    elif options.what in SCENARIOS:
+        uvloop.run(scenario(load, options.what))
     else:
         uvloop.run(rounds(load, options.rounds, options.what == "killed"))
 
