@@ -62,6 +62,22 @@ def test_plan_mode_is_deep():
     assert CLASSIFIER.classify(asks("Plan mode is active.\nAdd a button.", tools=["read"])).reasons[0] == "plan_mode"
 
 
+def test_plan_mode_is_found_in_the_middle():
+    """Claude Code switches it on in a long system message behind the first of the user, and says so once only."""
+    note = (
+        "Skills: "
+        + "one more skill. " * 400
+        + "Plan mode is active. The user does not want you to execute yet."
+        + "x " * 2_000
+    )
+    messages = [Message("user", raw("how would you fix add?")), Message("system", raw(note))]
+    later = [Message("assistant", raw("I read it.")), Message("user", raw([{"type": "tool_result", "content": "ok"}]))]
+    for turn in (messages, [*messages, *later]):
+        assert CLASSIFIER.classify(Conversation("/v1/messages", turn, tools=["Read"])).reasons[0] == "plan_mode"
+    plain = [messages[0], Message("system", raw("You may enter plan mode. Skills: none."))]
+    assert CLASSIFIER.classify(Conversation("/v1/messages", plain, tools=["Read"])).reasons[0] != "plan_mode"
+
+
 def test_a_run_in_trouble_is_deep_for_as_long_as_it_lasts():
     """Failing calls escalate."""
     call = [{"id": "c", "function": {"name": "bash", "arguments": '{"command": "make"}'}}]

@@ -44,6 +44,10 @@ _PLAN_NOW = re.compile(
     r"|mode[\"'=:> ]{1,4}plan\b|you are (?:now |currently )?in (?:\w+ )?plan(?:ning)? mode|plan(?:ning)? mode - "
 )
 _PLANS_LOOKED_AT = 6
+_PLAN_NAME = b"lan mode"  # with either letter before it
+_SYSTEM = ("system", "developer")
+NOTED, NOTED_FIRST = 24, 3  # messages of a long conversation looked at for such, and how many of them at its beginning
+NOTE_BYTES = 65_536  # of a system message in the middle of a conversation, searched for plan mode
 _PLAN_WORDS = (b"plan", b"Plan", b"PLAN")
 _LOOKING = ("read", "view", "open", "list", "ls", "glob", "grep", "search", "find", "fetch", "tree", "web", "think")
 _SUB_AGENT = re.compile(r"\bsub-?agents?\b|(?:search|explor\w+|research) (?:specialist|agent)")
@@ -125,9 +129,31 @@ def plan_mode(conversation: Conversation, system: System) -> bool:
     """Say whether the client has its plan mode switched on for this call."""
     if system.plans:
         return True
-    for message in reversed(conversation.messages):
-        if message.role == "user":
-            return _message_plans(_ends(message.content))
+    heard = False
+    last = len(conversation.messages) - 1
+    places = range(last, 0, -1)
+    for place in places if last <= NOTED else (*places[: NOTED - NOTED_FIRST], *places[-NOTED_FIRST:]):
+        message = conversation.messages[place]
+        if message.role in _SYSTEM and _note_plans(message.content):
+            return True
+        if message.role == "user" and not heard:
+            heard = True
+            if _message_plans(_ends(message.content)):
+                return True
+    first = conversation.messages[0] if conversation.messages and not heard else None
+    return first is not None and first.role == "user" and _message_plans(_ends(first.content))
+
+
+def _note_plans(content: msgspec.Raw) -> bool:
+    """Say whether a system message in the middle of a conversation switches plan mode on, wherever in it."""
+    text = bytes(memoryview(content)[:NOTE_BYTES])
+    at = text.find(_PLAN_NAME)
+    for _ in range(_PLANS_LOOKED_AT):
+        if at < 0:
+            break
+        if _PLAN_NOW.search(_readable(text[max(0, at - 40) : at + 60].lower())):
+            return True
+        at = text.find(_PLAN_NAME, at + 1)
     return False
 
 
