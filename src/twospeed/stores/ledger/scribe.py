@@ -60,7 +60,8 @@ class Scribe:
 
     async def written(self) -> bool:
         """Wait until what was entered is on the disk; False when it cannot be written."""
-        await self._settled.wait()
+        while self._waiting and not self.trouble:
+            await self._settled.wait()
         return not self._waiting
 
     async def lines(self, after: int = 0, limit: int = 1_000, kind: str = "", subject: str = "") -> list[Line]:
