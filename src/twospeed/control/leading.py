@@ -121,7 +121,10 @@ class Leading:
     def _bench(self, name: str, held: Held) -> Bench:
         bench = self._benches.get(name)
         if bench is None or bench.round != held.round:
-            bench = self._benches[name] = Bench(held)
+            before, bench = bench, Bench(held)
+            if before is not None:
+                bench.inherit(before)
+            self._benches[name] = bench
         return bench
 
     async def _decide(self, name: str, held: Held) -> bool:

@@ -105,6 +105,23 @@ def test_an_incident_on_both_arms_holds_and_passes():
     assert decision.signal is Signal.RECOVERED
 
 
+def test_an_incident_at_the_beginning_of_a_step_holds_as_well():
+    """What is usual of the stable version is known from the step before."""
+    held = standing(*LIVE)
+    before = Bench(held)
+    before.observe(sightings(calls(600, spread=0.3)))
+    held = moved(held, Signal.ADVANCE, JUDGE, "", 600.0, 0).held
+    bench = Bench(held)
+    bench.inherit(before)
+
+    def failing(rng, candidate, ts):
+        return {"ok": rng.random() < 0.5}
+
+    stream = [msgspec.structs.replace(seen, ts=seen.ts + 600) for seen in calls(200, share=0.6, more=failing, seed=2)]
+    decision, _ = followed(bench, held, stream, step=1)
+    assert decision.signal is Signal.TROUBLE
+
+
 def test_no_traffic_is_a_hold_with_that_reason():
     """Silence passes nothing."""
     held = standing(*LIVE)

@@ -58,6 +58,11 @@ class Bench:
         if memory is not None:
             self._load(memory)
 
+    def inherit(self, before: "Bench") -> None:
+        """Know from the round before what is usual of the stable version."""
+        if self._judge is not None and before._judge is not None:
+            self._judge.inherit(before._judge)
+
     def observe(self, sightings: Sequence[Sighting]) -> None:
         """Take what was seen, in any order."""
         state = self._held.state

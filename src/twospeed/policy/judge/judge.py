@@ -108,6 +108,10 @@ class Judge:
         self._intake.merge(other._intake)
         self._failed = self._failed or other._failed
 
+    def inherit(self, before: "Judge") -> None:
+        """Know from the judge of the step before what the stable version usually does; no evidence comes with it."""
+        self._intake.trouble.inherit(before._intake.trouble)
+
     def to_plain(self) -> dict[str, Any]:
         """Return everything as lists, numbers and texts."""
         found = {"failed": self._failed, "mismatch": self._mismatch}

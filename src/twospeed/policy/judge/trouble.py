@@ -48,6 +48,10 @@ class Trouble:
         self.since = block.at if self.since is None else self.since
         return True
 
+    def inherit(self, before: "Trouble") -> None:
+        """Know from the step before what is usual, so that trouble shows from the first block on."""
+        self._quiet = [*before._quiet, *self._quiet]
+
     @property
     def failing(self) -> bool:
         """Say whether the trouble is that requests fail, not only that they are slow."""
