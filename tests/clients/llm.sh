@@ -10,5 +10,5 @@ Y
 [ -n "$(llm -m twospeed 'reverse a string in python' </dev/null)" ] || failed "no streamed text"
 [ -n "$(llm -m twospeed --no-stream 'and in rust' </dev/null)" ] || failed "no text"
 [ -n "$(llm -c 'and in go' </dev/null)" ] || failed "no second turn"
-seen chat --plain --turns 2
+seen chat --plain --turns 2 --sessions 2
 ok "streamed, plain, second turn"
