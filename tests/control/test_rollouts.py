@@ -6,6 +6,7 @@ import logging
 import pytest
 from tests.control.driven import Host, rollout
 
+from twospeed.policy import drilling
 from twospeed.policy.held import Away, Denied
 from twospeed.policy.rollout import Phase, Signal
 
@@ -164,3 +165,43 @@ async def test_a_reload_keeps_the_target_of_what_has_begun(host, caplog):
     assert "target stays" in caplog.text
     await host.look()
     assert host.held.settings["target"]["candidate"] == "sim/new"
+
+
+async def test_a_drill_begins_whatever_the_gates_say(host):
+    """At its step at once, one at a time; the next is another attempt; it is known only while it is under way."""
+    drill = drilling.rollout({}, [rollout()])
+    for attempt in (1, 2):
+        held = await host.rollouts.drill(drill, "ann", "a drill")
+        assert (held.state.phase, held.state.share, held.state.attempt) == (Phase.BAKING, 0.5, attempt)
+        assert host.served[-1]["drill"] == 0.5
+        with pytest.raises(Denied, match="under way"):
+            await host.rollouts.drill(drill, "bob", "")
+        await host.rollouts.act("drill", Signal.ABORT, "ann", "")
+        await host.look()
+        await host.look()
+        assert list(host.rollouts.held) == ["r"]
+
+
+async def test_a_drill_that_nobody_ends_is_ended(host):
+    """Whoever began it may have been killed."""
+    await host.rollouts.drill(drilling.rollout({}, [rollout()]), "ann", "a drill")
+    await host.look(now=59.0)
+    assert host.rollouts.held["drill"].state.phase is Phase.BAKING
+    for _ in range(3):
+        await host.look(now=61.0)
+    assert "drill" not in host.rollouts.held
+
+
+async def test_flags_are_kept_beside_the_rollouts(host):
+    """With a version of their own; they are served, and are no rollout."""
+    assert host.rollouts.flags == ({}, 0)
+    flag = {"id": "calm", "set": {"tier": "fast"}}
+    assert await host.rollouts.turn("calm", flag, "ann", "slow", expect=0) == 1
+    assert await host.rollouts.turn("calm", flag, "bob", "the same") == 1
+    assert host.rollouts.flags == ({"calm": flag}, 1)
+    assert "flags" in host.served[-1]
+    assert list(host.rollouts.held) == ["r"]
+    with pytest.raises(Denied, match="at version 1, not 0"):
+        await host.rollouts.turn("calm", None, "ann", "", expect=0)
+    assert await host.rollouts.turn("calm", None, "ann", "better", expect=1) == 2
+    assert host.rollouts.flags == ({}, 2)
