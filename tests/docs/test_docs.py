@@ -9,7 +9,7 @@ from tests.serving import serving
 
 from twospeed import shape
 from twospeed.cli import parser
-from twospeed.config import Config
+from twospeed.config import Config, read
 from twospeed.telemetry.dashboard import rows
 from twospeed.telemetry.instruments import INSTRUMENTS
 
@@ -126,3 +126,13 @@ async def test_the_first_request_of_the_readme_works():
         told = {"x-twospeed-tier", "x-twospeed-backend", "x-twospeed-reason", "x-twospeed-attempts"}
         assert told <= {name.lower() for name in answer.headers}
         assert all(name in text for name in told)
+
+
+def test_the_config_of_the_walk_through_is_served():
+    """docs/rollouts.md begins with it, and edits what it says it edits."""
+    text = (ROOT / "config/rollout.yaml").read_text()
+    loaded = read(text.encode(), "rollout.yaml", {"TWOSPEED_ADMIN_KEY": "any-long-secret"})
+    assert [rollout.id for rollout in loaded.config.rollouts] == ["coder-2"]
+    assert not loaded.warnings
+    candidate = text[text.index("\n  next:") : text.index("\n  thinker:")]
+    assert candidate.count("80ms") == 1
