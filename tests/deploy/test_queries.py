@@ -11,8 +11,10 @@ import yaml
 from tests.openmetrics import parse
 from tests.promql import selectors
 from tests.serving import serving
+from tests.telemetry.records import record
 
 from twospeed.errors import Kind
+from twospeed.types import Verdict, Weighed
 
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
 SCRAPED = {"job", "instance"}  # labels that Prometheus adds
@@ -27,7 +29,7 @@ BUSY = dedent("""
         simulate: &quick {first_token: {median: 1ms}, tokens_per_second: 100000}
         limits: {"*": {rpm: 5, tpm: 1M}}
       two: {kind: simulated, models: {m: {}}, simulate: *quick}
-      slow: {kind: simulated, models: {m: {}}, simulate: *quick}
+      slow: {kind: simulated, models: {m: {price: {input: 1, output: 2}}}, simulate: *quick}
     tiers:
       fast: {models: [one/m, two/m], resume: true, hedge: {after: 50ms, extra: 100%}}
       deep: {models: [slow/m]}
@@ -52,6 +54,8 @@ async def exposed():
         await (await server.http.post(server.url + "/v1/completions", json=body, headers=broken)).read()
         for _ in range(6):
             await (await server.chat(model="fast")).read()
+        weighed = Weighed("fast", 1, 0.1, 0.1, 0.1, made=True)
+        server.server.reporting.metrics(record(observed=Verdict("deep", ()), weighed=weighed))
         books = server.server.api.runtime.mirror.books
         books.sent["r"] = books.compared["r"] = books.dropped["busy"] = books.tokens["input"] = 1
         books.differed["r", "tool"] = books.faults["r", "reset"] = 1
