@@ -377,7 +377,7 @@ async def scenario(load: Load, what: str) -> None:
     """One kind of trouble; prints every move with its reason until the rollout has ended, or has come through."""
     steps = {"overload": "5%, 50%, 100%", "language": "30%, 100%", "incident": "30%, 100%", "skew": "25%, 100%"}[what]
     by = ", by: language" if what == "language" else ""
-    async with bench(load, steps, "20s" if what == "overload" else "1m", by) as run:
+    async with bench(load, steps, "20s" if what == "overload" else "5m", by) as run:
         provider = run.provider
         if what == "overload":
             provider.failing = lambda model, text: 0.6 * (model == "new" and provider.lately("new") > load.rate * 0.3)
@@ -387,9 +387,9 @@ async def scenario(load: Load, what: str) -> None:
             run.named = doubled
         await run.start()
         if what == "incident":
-            await asyncio.sleep(20.0)
+            await asyncio.sleep(110.0)  # until it is known what is usual
             provider.failing, provider.status = (lambda model, text: 0.5), 500
-            await asyncio.wait_for(run.until("hold", "rolled_back"), 120.0)
+            await run.until("hold", "rolled_back")
             provider.failing = lambda model, text: 0.0
         ends = ("rolled_back", "paused") if what != "incident" else ("baking",)
         await run.until(*ends)
