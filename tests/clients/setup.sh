@@ -17,6 +17,7 @@ stop() {
 }
 leave() { stop; [ -n "${KEEP:-}" ] || rm -rf "$PLACE"; }
 trap leave EXIT
+trap 'exit 1' INT TERM
 
 python_packages() { # PACKAGE==VERSION...
     [ -x "$PLACE/venv/bin/python" ] || python3 -m venv "$PLACE/venv"
