@@ -20,7 +20,7 @@ ROOMS = [  # (floor, room, its files and folders)
     (2, "telemetry", {"telemetry"}),
     (3, "relay", {"relay", "heartbeat"}),
     (3, "mirror", {"mirror"}),
-    (4, "proxy", {"proxy", "keystrokes", "seats", "quotas", "resume"}),
+    (4, "proxy", {"proxy", "deciding", "answering", "keystrokes", "seats", "quotas", "resume"}),
     (4, "control", {"control"}),
     (
         5,

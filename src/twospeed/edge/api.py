@@ -7,6 +7,7 @@ the snapshot it began with, whatever is reloaded meanwhile (R25).
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from twospeed.deciding import Call as Inbound
 from twospeed.dialects import Dialect, Refusal
 from twospeed.edge import models, unpack
 from twospeed.edge.http import Call, Head, Reply
@@ -14,7 +15,6 @@ from twospeed.errors import Fault, Kind
 from twospeed.policy.access import Caller
 from twospeed.policy.choose import unknown_model
 from twospeed.policy.cors import preflight, stranger, welcome
-from twospeed.proxy import Call as Inbound
 from twospeed.runtime import Runtime
 
 Step = Callable[[Call, Reply], Awaitable[None] | None]
