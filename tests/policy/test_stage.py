@@ -66,6 +66,13 @@ def test_the_same_call_again_and_again_is_spinning():
     assert run(*same).phase == "spinning"
 
 
+def test_what_was_done_for_another_request_is_no_repetition():
+    """A user who asks three things about one file does not make the agent spin."""
+    turn = (call("read_file", {"path": "a.py"}), result("x = 1"), Message("assistant", raw("It says x = 1.")))
+    asked = [message for _ in range(3) for message in (*turn, Message("user", raw("And now?")))]
+    assert run(*asked, *turn[:2]).phase == "exploring"
+
+
 def test_an_error_word_in_a_file_is_no_failure():
     """Reading source that mentions errors does not count as failing."""
     assert run(call("read_file", {"path": "a.py"}, "Look."), result("raise ValueError: failed")).failures == 0

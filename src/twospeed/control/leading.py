@@ -80,7 +80,7 @@ class Leading:
             self._place = max(self._place, plain["place"])
             if plain["bench"]["round"] == held.round:
                 self._benches[name] = Bench(held, plain["bench"])
-        log.warning("rollouts: this host leads")
+        log.info("rollouts: this host leads")
 
     async def _configure(self, known: Mapping[str, Held]) -> bool:
         """Take over what the file says; True when that moved anything."""

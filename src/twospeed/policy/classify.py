@@ -118,7 +118,8 @@ class Classifier:
         ruling = self._ruling(conversation, facts, ask)
         if ruling:
             gain = 0.0 if ruling.tier == "fast" else None
-            return Verdict(ruling.tier, (ruling.reason, *_notes(conversation, facts)), ruling.score, gain)
+            reasons = tuple(dict.fromkeys((ruling.reason, *_notes(conversation, facts))))
+            return Verdict(ruling.tier, reasons, ruling.score, gain)
         score, gain = self.reader.score(ask, facts)
         return self._by_score(conversation, facts, score, gain)
 

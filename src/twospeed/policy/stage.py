@@ -45,8 +45,8 @@ class Stage(msgspec.Struct, frozen=True):
     """Facts about a run at this call.
 
     `steps`: calls of tools that did more than read files without a word; `reads`, `edits`, `runs`: calls by what they
-    did, in the window. `failures`: of the last RECENT results, how many report a failure; `repeats`: calls in the
-    window made before with the same arguments, or edits of one file beyond the second. `since`: assistant turns since
+    did, in the window. `failures`: of the last RECENT results, how many report a failure; `repeats`: calls made
+    before with the same arguments since the user last spoke. `since`: assistant turns since
     the user last spoke. `waiting`: the newest message is a tool result.
     """
 
@@ -142,6 +142,9 @@ class _Tally:
             for part in results:
                 self._result(part.content, bool(part.is_error))
             self.waiting = bool(results)
+            if not results:  # asked anew: what was done for the last request may be done again for this one
+                self.seen.clear()
+                self.counts["repeats"] = 0
 
     def _assistant(self, message: Message, parts: Parts) -> None:
         calls = _calls_of(message.tool_calls)
