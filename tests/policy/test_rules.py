@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from twospeed.policy.rules import REMEMBERED, Asked, Rule, Rules, wrong
+from twospeed.policy.rules import LONGEST, REMEMBERED, Asked, Rule, Rules, wrong
 
 
 def rule(name: str = "r", **fields) -> Rule:
@@ -94,12 +94,28 @@ def test_names_from_clients_fill_no_memory():
     assert rules.first(asked(model="claude-new")) is not None
 
 
+def test_a_long_name_is_not_remembered():
+    """A client's name of a megabyte is looked at and forgotten."""
+    rules = Rules([rule(when={"model": "claude-*"})])
+    assert rules.first(asked(model="claude-" + "x" * LONGEST)) is not None
+    assert not rules._left
+
+
+@pytest.mark.parametrize("evil", ["~^(a+)+$", r"~^(\w+\s?)*$", "~a*a*a*a*a*a*b", "~.*.*.*x", "*a*a*a*a*a*a*a*b"])
+def test_no_pattern_takes_for_ever(evil: str):
+    """Patterns that would keep a backtracking engine busy for years are settled at once, however long the text."""
+    rules = Rules([rule(when={"header": {"x-app": evil}})])
+    assert rules.first(asked(headers={b"x-app": b"a" * 16_000 + b"!"})) is None
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
         ({"tier": "fast", "deny": "no"}, "rule 'r' needs one of tier, model and deny"),
         ({"tier": None}, "rule 'r' needs one of tier, model and deny"),
-        ({"when": {"model": "~("}}, "'~\\(' is no regular expression"),
+        ({"when": {"model": "~("}}, "'~\\(' is no regular expression that can be used here: unclosed group"),
+        ({"when": {"model": "~(?=a)b"}}, "look-around, including look-ahead and look-behind, is not supported"),
+        ({"when": {"model": "~a{1000}{1000}"}}, "Compiled regex exceeds size limit"),
     ],
 )
 def test_a_rule_that_cannot_be_is_refused(fields: dict, said: str):
