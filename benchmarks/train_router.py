@@ -26,7 +26,7 @@ from twospeed.policy.features import DENSE
 from twospeed.policy.learned import CLIP, PACKAGED, Learned
 
 TOLERANCE = 0.02
-DENSE_SCALE, WORD_SCALE = 0.3, 2.0  # how loud dense features and words are before regularisation
+DENSE_SCALE, WORD_SCALE = 0.3, 1.0  # how loud dense features and words are before regularisation
 RIDGE = 6.0
 GAIN_RIDGE = 30.0
 GAIN_TREE_SHARE = 0.5  # of the gain; the trees ask the questions of the score
@@ -35,7 +35,7 @@ INSIDE = 0.5  # weight of a second loss in which every family has an offset of i
 TREES, DEPTH, RATE = 180, 4, 0.07
 TREE_SHARE = 0.3  # of the score; the rest is linear
 FAMILY_POWER = 0.35  # a family of n rows weighs n ** (1 - FAMILY_POWER)
-INVENTED_WEIGHT = 2.0
+INVENTED_WEIGHT = 1.0
 UNCLEAR_WEIGHT = 0.7  # of items marked ambiguous; their target is their family's mean, moved by their pass rates
 NEARLY = 0.01  # of what a threshold is worth: as good as the best
 FLIP_COST = 1.0  # of a tier that changes with the client format alone, against balanced recall
