@@ -4,6 +4,7 @@ import pytest
 
 from tests import fakes
 from tests.fakes import TEXT, Clock, Notes, Transport, streaming
+from twospeed.dialects import sse
 from twospeed.dialects.openai_chat import DIALECT
 from twospeed.dialects.quirks import Quirks
 from twospeed.errors import Fault, Kind
@@ -45,6 +46,17 @@ async def test_the_next_backend_goes_on():
     assert ("failed", "a/m@r", Kind.TRUNCATED) in stage.notes.heard
     assert [row.resumed for row in stage.record.attempts] == [False, True]
     assert resume.events == 2
+
+
+async def test_one_that_cannot_be_joined_is_passed_over():
+    """Where the next backend begins with an event of a wrong shape it is closed, and the one after it goes on."""
+    odd = TEXT + sse.event(b'{"choices":[{"delta":"x"}]}')
+    stage = Stage(b=Transport(streaming(odd)), c=Transport(streaming(TEXT)))
+    resume = await stage.begun()
+    attempt = await resume(Fault(Kind.TRUNCATED))
+    assert attempt is not None
+    assert attempt.row.backend.name == "c/m@r"
+    assert ("failed", "b/m@r", Kind.BAD_ANSWER) in stage.notes.heard
 
 
 async def test_clients_are_not_kept_waiting():

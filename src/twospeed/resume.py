@@ -119,7 +119,12 @@ class Resume:
         attempt.row.resumed = True
         assert attempt.reader is not None
         reader = Spliced(attempt.reader, scribe, self._kit.splice(scribe, shown, before))
-        attempt.reader, attempt.held = reader, (reader.join(b"".join(attempt.held)),)
+        try:
+            joined = reader.join(b"".join(attempt.held))
+        except Fault as fault:
+            self._attempts.close(attempt, fault.kind, fault.detail)
+            return None
+        attempt.reader, attempt.held = reader, (joined,)
         return attempt
 
 

@@ -25,6 +25,10 @@ def scribe(*texts: str) -> ChoicesScribe:
     return heard
 
 
+def fed(splice: ChoicesSplice, block: bytes) -> bytes:
+    return b"".join(splice.take(event) for event in sse.events(block) if event.data)
+
+
 def parsed(block: bytes) -> list[dict]:
     return [json.loads(event.data) for event in sse.events(block) if event.data != b"[DONE]"]
 
@@ -69,12 +73,13 @@ def test_the_next_one_speaks_in_the_name_of_the_first():
     heard = scribe("one ")
     splice = ChoicesSplice(heard, "one", Usage(10, 5))
     usage = {"prompt_tokens": 12, "completion_tokens": 7, "total_tokens": 19, "more": {"a": 1}}
-    said = splice.feed(
+    said = fed(
+        splice,
         chunk(NEXT, {"role": "assistant", "content": ""})
         + chunk(NEXT, {"content": " two"})
         + chunk(NEXT, {}, "stop")
         + chunk(NEXT, None, usage=usage)
-        + sse.DONE
+        + sse.DONE,
     )
     assert said.endswith(sse.DONE)
     text, finish, counted = parsed(said)
@@ -93,7 +98,7 @@ def test_held_text_comes_before_the_end():
     """What might have been a repetition and was none is said before the finish reason."""
     heard = scribe("a sentence that is long enough")
     splice = ChoicesSplice(heard, heard.text, Usage())
-    said = parsed(splice.feed(chunk(NEXT, {"content": "a sentence that"}) + chunk(NEXT, {}, "stop")))
+    said = parsed(fed(splice, chunk(NEXT, {"content": "a sentence that"}) + chunk(NEXT, {}, "stop")))
     assert [event["choices"][0]["delta"].get("content") for event in said] == ["a sentence that", None]
 
 
@@ -101,7 +106,7 @@ def test_held_text_is_not_lost_with_the_stream():
     """When the next one breaks as well, its text still goes out."""
     heard = scribe("a sentence that is long enough")
     splice = ChoicesSplice(heard, heard.text, Usage())
-    assert splice.feed(chunk(NEXT, {"content": "a sentence"})) == b""
+    assert fed(splice, chunk(NEXT, {"content": "a sentence"})) == b""
     assert parsed(splice.flush())[0]["choices"][0]["delta"] == {"content": "a sentence"}
 
 
@@ -110,5 +115,5 @@ def test_text_completions_keep_their_shape():
     heard = ChoicesScribe()
     heard.hear(sse.event(b'{"id":"one","object":"text_completion","choices":[{"index":0,"text":"def "}]}'))
     splice = ChoicesSplice(heard, heard.text, Usage())
-    (event,) = parsed(splice.feed(sse.event(b'{"id":"two","choices":[{"index":0,"text":"f()"}]}')))
+    (event,) = parsed(fed(splice, sse.event(b'{"id":"two","choices":[{"index":0,"text":"f()"}]}')))
     assert event == {"id": "one", "choices": [{"index": 0, "text": "f()"}]}

@@ -32,6 +32,10 @@ def scribe(said: str) -> MessagesScribe:
     return heard
 
 
+def fed(splice: MessagesSplice, block: bytes) -> bytes:
+    return b"".join(splice.take(event) for event in sse.events(block) if event.data)
+
+
 def parsed(block: bytes) -> list[dict]:
     return [json.loads(event.data) for event in sse.events(block)]
 
@@ -43,7 +47,15 @@ def test_what_the_client_got_is_written_down():
     assert (heard.text, heard.block, heard.resumable) == ("one", 0, True)
 
 
-@pytest.mark.parametrize("other", [STOP, opened("tool_use", 1), opened("thinking", 1), END])
+@pytest.mark.parametrize("first", [b"", event("content_block_start", index=None, content_block={"type": "text"})])
+def test_text_outside_a_block_ends_it(first: bytes):
+    """Text that stands in no block known by its number has no place in which it could go on."""
+    heard = MessagesScribe()
+    heard.hear(START + first + text("one"))
+    assert not heard.resumable
+
+
+@pytest.mark.parametrize("other", [text("x", 1), STOP, opened("tool_use", 1), opened("thinking", 1), END])
 def test_anything_but_an_open_text_ends_it(other: bytes):
     """Between blocks, in a tool call or a thought, and at the end nothing goes on."""
     heard = scribe("one")
@@ -59,7 +71,7 @@ def test_the_providers_error_is_not_passed_on():
 def test_text_goes_on_in_the_open_block():
     """One message, one block, the usage of both."""
     splice = MessagesSplice(scribe("one "), "one", Usage(10, 5))
-    said = parsed(splice.feed(START + opened() + text(" two") + STOP + END))
+    said = parsed(fed(splice, START + opened() + text(" two") + STOP + END))
     assert [one["type"] for one in said] == [
         "content_block_delta",
         "content_block_stop",
@@ -73,7 +85,7 @@ def test_text_goes_on_in_the_open_block():
 def test_other_blocks_follow_the_open_one():
     """A tool call of the next backend closes the text and is numbered behind it."""
     splice = MessagesSplice(scribe("one"), "one", Usage())
-    said = parsed(splice.feed(START + opened("tool_use") + STOP + END))
+    said = parsed(fed(splice, START + opened("tool_use") + STOP + END))
     assert [(one["type"], one.get("index")) for one in said[:3]] == [
         ("content_block_stop", 0),
         ("content_block_start", 1),
@@ -84,7 +96,7 @@ def test_other_blocks_follow_the_open_one():
 def test_an_answer_that_was_whole_already_is_closed():
     """When the next backend has nothing to add, the open block is closed all the same."""
     splice = MessagesSplice(scribe("one"), "one", Usage())
-    assert [one["type"] for one in parsed(splice.feed(START + END))] == [
+    assert [one["type"] for one in parsed(fed(splice, START + END))] == [
         "content_block_stop",
         "message_delta",
         "message_stop",

@@ -58,3 +58,21 @@ def test_what_goes_on_is_spliced_and_heard():
         reader.feed(TEXT + BROKEN)
     assert scribe.text == "hihihi"
     assert reader.good.count(b"hi") == 1
+
+
+@pytest.mark.parametrize(
+    "odd", [b'{"choices":[{"delta":"x"}]}', b'{"choices":[],"usage":5}', b'{"choices":[{"delta":[1]}]}']
+)
+def test_what_cannot_be_joined_is_a_break(odd: bytes):
+    """An event of a shape that cannot be put behind the first answer breaks the stream; the client gets all before it."""
+    scribe = ChoicesScribe()
+    Heard(StreamReader(False), scribe).feed(TEXT)
+    inner = StreamReader(True)
+    reader = Spliced(inner, scribe, ChoicesSplice(scribe, scribe.text, Usage()))
+    reader.join(inner.feed(TEXT))
+    with pytest.raises(Fault) as caught:
+        reader.feed(TEXT + sse.event(odd) + TEXT)
+    assert caught.value.kind is Kind.BAD_ANSWER
+    assert reader.good.count(b"hi") == 1
+    assert scribe.text == "hihihi"
+    assert scribe.resumable

@@ -58,16 +58,8 @@ class ChoicesSplice:
         self._seam = Seam(scribe.text, shown)
         self._before = before
 
-    def feed(self, block: bytes) -> bytes:
-        """Take whole events, return what goes to the client."""
-        return b"".join(self._event(event) for event in sse.events(block) if event.data)
-
-    def flush(self) -> bytes:
-        """Return text that was held back."""
-        text = self._seam.flush()
-        return self._say(text) if text else b""
-
-    def _event(self, event: sse.Event) -> bytes:
+    def take(self, event: sse.Event) -> bytes:
+        """Take one event, return what goes to the client."""
         data = (event.data or b"").strip()
         if data == b"[DONE]":
             return self.flush() + event.raw
@@ -79,6 +71,11 @@ class ChoicesSplice:
         held = b"".join(self._choice(choice) for choice in choices)
         worth = not choices or any(_worth(choice) for choice in choices) or chunk.get("usage")
         return held + (sse.event(_encode(chunk)) if worth else b"")
+
+    def flush(self) -> bytes:
+        """Return text that was held back."""
+        text = self._seam.flush()
+        return self._say(text) if text else b""
 
     def _choice(self, choice: dict[str, Any]) -> bytes:
         """Pass a choice's text through the seam; return what must be said before it."""

@@ -25,10 +25,10 @@ class MessagesScribe(Scribe):
         """Take the data of one event."""
         event = _decode(data)
         match event["type"]:
-            case "content_block_start" if event["content_block"]["type"] == "text":
+            case "content_block_start" if event["content_block"]["type"] == "text" and type(event["index"]) is int:
                 self.block = event["index"]
                 self.say(event["content_block"].get("text") or "")
-            case "content_block_delta" if event["delta"]["type"] == "text_delta":
+            case "content_block_delta" if event["delta"]["type"] == "text_delta" and event["index"] == self.block:
                 self.say(event["delta"]["text"])
             case "error":
                 return
@@ -52,17 +52,8 @@ class MessagesSplice:
         self._joined: int | None = None  # the next backend's block that goes on in the open one
         self._shift: int | None = None  # from its numbers to the client's
 
-    def feed(self, block: bytes) -> bytes:
-        """Take whole events, return what goes to the client."""
-        return b"".join(self._event(event) for event in sse.events(block) if event.data)
-
-    def flush(self) -> bytes:
-        """Return text that was held back."""
-        text = self._seam.flush()
-        delta = {"type": "text_delta", "text": text}
-        return _event({"type": "content_block_delta", "index": self._block, "delta": delta}) if text else b""
-
-    def _event(self, raw: sse.Event) -> bytes:
+    def take(self, raw: sse.Event) -> bytes:
+        """Take one event, return what goes to the client."""
         event: dict[str, Any] = _decode(raw.data or b"")
         kind = event["type"]
         if kind == "message_start":
@@ -74,6 +65,11 @@ class MessagesSplice:
         if kind == "message_delta":
             return self._last(event)
         return raw.raw
+
+    def flush(self) -> bytes:
+        """Return text that was held back."""
+        text = self._seam.flush()
+        return self._delta(text) if text else b""
 
     def _first(self, event: dict[str, Any]) -> bytes:
         """Join its first block to the open one where it is text, else close that one."""

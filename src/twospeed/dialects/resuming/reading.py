@@ -2,17 +2,17 @@
 
 from typing import Protocol
 
-from twospeed.dialects import Reader
-from twospeed.dialects.resuming.scribe import Scribe
-from twospeed.errors import Fault
+from twospeed.dialects import Reader, sse
+from twospeed.dialects.resuming.scribe import WRONG_SHAPE, Scribe
+from twospeed.errors import Fault, Kind
 from twospeed.types import Usage
 
 
 class Splice(Protocol):
     """Makes one answer of two."""
 
-    def feed(self, block: bytes) -> bytes:
-        """Take whole events of the next backend, return what goes to the client."""
+    def take(self, event: sse.Event) -> bytes:
+        """Take one event of the next backend, return what goes to the client."""
 
     def flush(self) -> bytes:
         """Return text that was held back, because nothing more will come."""
@@ -92,22 +92,42 @@ class Heard:
 
 
 class Spliced(Heard):
-    """A reader of the answer that continues another one."""
+    """A reader of the answer that continues another one; an event that cannot be joined to it is a break of its own."""
 
-    __slots__ = ("_splice",)
+    __slots__ = ("_said", "_splice")
 
     def __init__(self, reader: Reader, scribe: Scribe, splice: Splice) -> None:
         super().__init__(reader, scribe)
         self._splice = splice
+        self._said = b""
 
     def join(self, held: bytes) -> bytes:
-        """Take what was read up to the commit point, return what goes to the client."""
+        """Take what was read up to the commit point, return what goes to the client. Raises: Fault BAD_ANSWER."""
         return self._passed(held)
 
     def _passed(self, block: bytes) -> bytes:
-        return super()._passed(self._splice.feed(block)) if block else block
+        if not block:
+            return block
+        said, joined = self._joined(block)
+        if not joined:
+            self._said = said
+            raise Fault(
+                Kind.BAD_ANSWER, "The provider's answer could not be read.", detail="stream event: cannot be joined"
+            )
+        return super()._passed(said)
 
     def _left(self) -> bytes:
-        said = self._splice.feed(self._reader.good) + self._splice.flush()
+        said = self._said + self._joined(self._reader.good)[0] + self._splice.flush()
         self._scribe.hear(said)
         return said
+
+    def _joined(self, block: bytes) -> tuple[bytes, bool]:
+        """Return what of whole events goes to the client, and whether that is all of them."""
+        said: list[bytes] = []
+        try:
+            for event in sse.events(block):
+                if event.data:
+                    said.append(self._splice.take(event))
+        except WRONG_SHAPE:
+            return b"".join(said), False
+        return b"".join(said), True

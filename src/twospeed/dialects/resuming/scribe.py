@@ -7,7 +7,7 @@ from twospeed.dialects.openai_answer import UNREADABLE
 
 MOST = 262_144  # characters of an answer that are kept; a longer one is not continued
 
-_WRONG_SHAPE = (*UNREADABLE, AttributeError, KeyError, TypeError, IndexError)
+WRONG_SHAPE = (*UNREADABLE, AttributeError, KeyError, TypeError, IndexError)
 
 
 class Scribe:
@@ -34,7 +34,7 @@ class Scribe:
             for event in sse.events(block):
                 if event.data:
                     self.note(event.data.strip())
-        except _WRONG_SHAPE:
+        except WRONG_SHAPE:
             self.spoil()
 
     def note(self, data: bytes) -> None:
