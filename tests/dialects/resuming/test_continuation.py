@@ -42,6 +42,31 @@ def test_who_cannot_go_on_is_not_asked():
     assert chat("plain", thinking={"type": "disabled"}) is not None
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"n": 2},
+        {"best_of": 3},
+        {"response_format": {"type": "json_object"}},
+        {"guided_regex": "a+"},
+        {"grammar": "root ::= x"},
+        {"echo": True},
+        {"logprobs": True},
+        {"logprobs": 1},
+    ],
+)
+def test_only_one_text_of_its_own_form_goes_on(more: dict):
+    """Several answers, a given form, a repeated prompt or figures per token: the rest would not fit what there is."""
+    assert chat("plain", **more) is None
+    asked = json.dumps({"model": "m", "prompt": "def", "stream": True, **more}).encode()
+    assert continued(COMPLETIONS.decode(asked, "/v1/completions"), "x", 1, "none") is None
+
+
+def test_usual_wishes_forbid_nothing():
+    """One answer in plain text may be asked for in so many words."""
+    assert chat("plain", n=1, logprobs=False, response_format={"type": "text"}) is not None
+
+
 def test_an_answer_that_the_client_began_goes_on():
     """Its own last message is lengthened, not followed by a second one."""
     begun = [ASKED, {"role": "assistant", "content": "zero "}]

@@ -2,6 +2,8 @@
 
 Chat and Messages show it the text as the beginning of its own answer, in the way its provider wants that (`Prefill`);
 completions append the text to the prompt, which every model goes on from.
+One text in a form of its own only: of several answers, of one in a given form, and of one that repeats its prompt or comes
+with figures for each token, the rest cannot be put behind what there is.
 Source: Anthropic, "Prefill Claude's response"; Mistral API reference, `prefix`; vLLM, `continue_final_message`.
 """
 
@@ -16,6 +18,19 @@ Prefill = Literal["none", "plain", "prefix", "continue"]
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 _LIMITS = ("max_tokens", "max_completion_tokens")
+_SEVERAL = ("n", "best_of")
+_FORMS = (  # of vLLM, SGLang and llama.cpp beside OpenAI's `response_format`
+    "guided_json",
+    "guided_regex",
+    "guided_choice",
+    "guided_grammar",
+    "structured_outputs",
+    "grammar",
+    "json_schema",
+    "regex",
+    "ebnf",
+)
+_BESIDE_THE_TEXT = ("echo", "logprobs", "audio")
 _FLAGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # in the message, beside the messages
     "plain": ({}, {}),
     "prefix": ({"prefix": True}, {}),
@@ -31,6 +46,8 @@ def continued(request: Request, text: str, spent: int, prefill: Prefill) -> tupl
         spent: Tokens of it, which the next answer has less.
     """
     body: dict[str, Any] = _decode(request.body)
+    if not _one_text(body):
+        return None
     for limit in _LIMITS:
         if isinstance(body.get(limit), int):
             body[limit] = max(1, body[limit] - spent)
@@ -55,6 +72,13 @@ def _prefilled(messages: list[Any], shown: str, flags: dict[str, Any]) -> list[A
             return None
         return [*messages[:-1], {**last, "content": last["content"] + shown, **flags}]
     return [*messages, {"role": "assistant", "content": shown, **flags}] if shown else messages
+
+
+def _one_text(body: dict[str, Any]) -> bool:
+    several = any(isinstance(body.get(key), int) and body[key] > 1 for key in _SEVERAL)
+    given = body.get("response_format")
+    formed = isinstance(given, dict) and given.get("type") != "text"
+    return not (several or formed or any(body.get(key) for key in (*_FORMS, *_BESIDE_THE_TEXT)))
 
 
 def _thinks(body: dict[str, Any]) -> bool:
