@@ -14,6 +14,8 @@ from tests.serving import serving
 from tests.telemetry.records import record
 
 from twospeed.errors import Kind
+from twospeed.policy.held import Held
+from twospeed.policy.rollout import State
 from twospeed.types import Verdict, Weighed
 
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
@@ -59,6 +61,9 @@ async def exposed():
         books = server.server.api.runtime.mirror.books
         books.sent["r"] = books.compared["r"] = books.dropped["busy"] = books.tokens["input"] = 1
         books.differed["r", "tool"] = books.faults["r", "reset"] = 1
+        arming = server.server.arming
+        arming.follow({"r": Held(State("r", (0.05,)), 1, 0.0, 0.0, {})}, server.server.api.runtime)
+        arming.sightings.counts["r", "candidate", "ok"] += 1
         text = (await server.server.desk.metrics(""))[1].decode()
     found: dict[str, dict[str, set[str]]] = {}
     for family in parse(text, open_metrics=False).values():

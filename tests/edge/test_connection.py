@@ -550,6 +550,8 @@ def read_by_h11(data: bytes) -> list[tuple[str, str, bytes]]:
     with contextlib.suppress(h11.ProtocolError):
         while isinstance(event := peer.next_event(), h11.Request):
             path = event.target.partition(b"?")[0].decode()
+            if "://" in path.partition("?")[0]:  # a whole URL: served by its path
+                path = "/" + path.partition("://")[2].partition("/")[2]
             body = b""
             while isinstance(part := peer.next_event(), h11.Data):
                 body += part.data

@@ -6,6 +6,7 @@ import json
 from tests.edge.controlled import controlled
 
 from twospeed.edge import events
+from twospeed.policy.rollout import Phase
 
 
 async def heard(served, path="/admin/events", count=1, **headers):
@@ -29,6 +30,9 @@ async def test_a_client_hears_of_what_happens(tmp_path):
     """From the moment it comes, with whose key it was."""
     async with controlled(tmp_path) as served:
         await served.do("start", "monday")
+        while served.rollouts.held["deep"].state.phase is not Phase.BAKING:
+            await asyncio.sleep(0.01)
+        assert await served.ledger.written()
         listening = asyncio.create_task(heard(served, count=1))
         await asyncio.sleep(0.3)
         await served.do("pause", "lunch")

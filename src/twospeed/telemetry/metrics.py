@@ -47,7 +47,11 @@ RULES = 24  # rules that choose a tier, told apart; there are about half as many
 _NAMES = 7  # codes, outcomes and kinds of fault that each tally brings room for; who needs fewer leaves it to others
 _SPARED = COUNTED * 2 // 5  # of the room for further tallies, what names may not take
 _TALLY = REQUEST_DURATION.series + FIRST_TOKEN.series + OUTPUT_RATE.series + len(TOKEN_TYPES) + 3 + _NAMES  # 3 "other"
-_MARKED = {"down": TIER_DOWN, "hedge": HEDGES, "resume": RESUMES}  # the first word of a note -> what it counts; the rest are its labels
+_MARKED = {
+    "down": TIER_DOWN,
+    "hedge": HEDGES,
+    "resume": RESUMES,
+}  # the first word of a note -> what it counts; the rest are its labels
 _NOWHERE = Backend(NONE, OTHER, NONE, "")
 
 
