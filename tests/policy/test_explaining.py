@@ -43,7 +43,15 @@ def test_auto_is_quoted_where_it_only_watched():
             "pinned:backend",
         ),
         *("context:beyond_fast", "images", "completion", "cursor", "side_call", "effort:high", "plan_mode"),
-        *("sub_agent:read_only", "agent:failing", "agent:spinning", "agent:exploring", "score:high", "score:low", "low_confidence"),
+        *(
+            "sub_agent:read_only",
+            "agent:failing",
+            "agent:spinning",
+            "agent:exploring",
+            "score:high",
+            "score:low",
+            "low_confidence",
+        ),
         *("key:fast_only", "dialect:deep_only", "down:fast", "session:cache", "session:spend"),
     ],
 )
