@@ -48,6 +48,21 @@ async def test_the_next_backend_goes_on():
     assert resume.events == 2
 
 
+async def test_what_came_with_the_break_is_not_lost():
+    """First words and the break in one and the same read: the client gets those words, once, and then the others."""
+    broken = TEXT + b"data: {oops\n\n"
+    exchange = streaming(TEXT)
+    stage = Stage(a=Transport(streaming(broken)), b=Transport(streaming(broken)), c=Transport(exchange))
+    resume = await stage.begun()
+    assert resume.attempt.broken is not None
+    second = await resume(resume.attempt.broken)
+    assert second is not None
+    assert b"".join(second.held) == TEXT
+    third = await resume(second.broken)
+    assert third is not None
+    assert [b"".join(third.held).count(b'"hi"'), exchange.sent[0][2].count(b'"hihi"')] == [2, 1]
+
+
 async def test_one_that_cannot_be_joined_is_passed_over():
     """Where the next backend begins with an event of a wrong shape it is closed, and the one after it goes on."""
     odd = TEXT + sse.event(b'{"choices":[{"delta":"x"}]}')

@@ -45,8 +45,10 @@ class Resume:
         self.before: Usage | None = None
         self.attempt = attempt
         held = b"".join(attempt.held)
-        attempt.reader = Heard(attempt.reader, self._scribe)
+        attempt.reader = reader = Heard(attempt.reader, self._scribe)
         self._scribe.hear(held)
+        if attempt.broken is not None:
+            reader.broke()
 
     @property
     def events(self) -> int:
@@ -124,6 +126,8 @@ class Resume:
         except Fault as fault:
             self._attempts.close(attempt, fault.kind, fault.detail)
             return None
+        if attempt.broken is not None:
+            reader.broke()
         attempt.reader, attempt.held = reader, (joined,)
         return attempt
 

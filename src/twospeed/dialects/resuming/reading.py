@@ -63,6 +63,10 @@ class Heard:
         """What is still owed to the client."""
         return self._good
 
+    def broke(self) -> None:
+        """It broke in the very read that held its first content: what came before the break is still owed."""
+        self._good = self._left()
+
     def feed(self, data: bytes) -> bytes:
         """Take bytes, return what goes to the client."""
         try:
