@@ -49,6 +49,8 @@ async def test_a_flag_of_the_file_is_replaced_until_it_is_removed(tmp_path):
         ("PUT", "calm", {"json": {"set": {"tier": "slow"}}}, 400, "set.tier"),
         ("PUT", "calm", {"json": {"set": {"model": "nobody"}}}, 400, "'nobody' leads nowhere"),
         ("PUT", "calm", {"json": {"set": {"hedge": True}, "share": 20}}, 400, "share"),
+        ("PUT", "calm", {"data": b'{"set": {"model": "\\ud800"}}'}, 400, "not JSON"),
+        ("PUT", "calm", {"data": b'{"set": {"tier": "fast"}, "share": NaN}'}, 400, "not JSON"),
         ("PUT", "a flag", {"json": CALM}, 400, "id: "),
         (
             "PUT",

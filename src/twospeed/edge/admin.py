@@ -222,6 +222,7 @@ async def _safe(request: web.Request, answer: web.StreamResponse) -> None:
 
 def _refusal(status: int, message: str, kind: str = "") -> web.Response:
     types = {401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
+    types |= {500: "internal", 503: "unavailable"}
     answer = _json({"error": {"type": kind or types.get(status, "bad_request"), "message": message}}, status)
     if status == 401:
         answer.headers["www-authenticate"] = "Bearer"
