@@ -17,7 +17,7 @@ from twospeed.types import Transport
 from twospeed.upstream.http import HttpTransport
 
 PATH = "/chat/completions"
-SESSIONS = 60  # different ones, in turn
+SESSIONS = 30  # that met the candidate and ask again
 RATE = 25.0  # requests a second to each server
 JUDGED_RATE = 100.0  # the same where the judge is to find a fault: it looks every 600 requests, or every 20 s
 TIMEOUT = 20.0  # seconds for one request
@@ -45,6 +45,7 @@ class Traffic:
         self.also: tuple[Pair, ...] = ()
         self._headers = [(b"content-type", b"application/json"), *headers]
         self._salt = salt
+        self._meeting: list[bytes] = []  # sessions that met the candidate, which is asked for again by them
         self._rate = rate
         self._bodies = [
             msgspec.json.encode(
@@ -97,8 +98,14 @@ class Traffic:
             return False
         return True
 
+    def _session(self, number: int) -> bytes:
+        """Return a new session, as long as it takes for a small share to be met, or one that has met the candidate, in turn."""
+        if self._meeting and number // 2 % 2:
+            return self._meeting[number // 4 % len(self._meeting)]
+        return f"{self._salt}-{number}".encode()
+
     async def _ask(self, transport: Transport, server: str, number: int) -> None:
-        session = f"{self._salt}-{number % SESSIONS}".encode()
+        session = self._session(number)
         headers = [*self._headers, *self.also, (b"x-twospeed-session", session)]
         began, arm, good = clock(), "", False
         try:
@@ -106,6 +113,8 @@ class Traffic:
             try:
                 await exchange.send(PATH, headers, self._bodies[number % 2], began + TIMEOUT)
                 arm = find(exchange.headers, ARM).decode("latin-1")
+                if arm == "candidate" and session not in self._meeting and len(self._meeting) < SESSIONS:
+                    self._meeting.append(session)
                 last = b""
                 while data := await exchange.read(began + TIMEOUT):
                     last = (last + data)[-64:]
