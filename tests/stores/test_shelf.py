@@ -48,23 +48,34 @@ class TestFileShelf(Shelves):
         assert (tmp_path / "state" / "rollouts").stat().st_mode & 0o777 == 0o600
         await second.close()
 
-    async def test_a_file_that_cannot_be_understood_is_put_aside(self, tmp_path):
+    async def test_a_file_that_cannot_be_understood_is_put_aside(self, tmp_path, caplog):
         """Rollouts begin as drafts, and somebody can look at the file."""
         (tmp_path / "rollouts").write_bytes(b"not msgpack \xc1")
         one = FileShelf(tmp_path / "rollouts")
         await one.start(lambda: None)
         assert await one.read() == {}
-        assert one.trouble
+        assert "rollouts begin as drafts" in caplog.text
         assert (tmp_path / "rollouts.unreadable").exists()
         await one.close()
 
-    async def test_a_folder_that_cannot_be_written_is_told(self, tmp_path):
-        """Rollouts go on in memory."""
+    async def test_a_file_that_cannot_be_put_aside_stops_nobody(self, tmp_path, caplog):
+        """It is said, and rollouts begin as drafts."""
+        (tmp_path / "rollouts").write_bytes(b"not msgpack \xc1")
+        (tmp_path / "rollouts.unreadable" / "taken").mkdir(parents=True)
+        one = FileShelf(tmp_path / "rollouts")
+        await one.start(lambda: None)
+        assert await one.read() == {}
+        assert "could not be put aside" in caplog.text
+        await one.close()
+
+    async def test_a_folder_that_cannot_be_written_is_told(self, tmp_path, caplog):
+        """Once; rollouts go on in memory."""
         (tmp_path / "file").write_text("")
         one = FileShelf(tmp_path / "file" / "rollouts")
         await one.start(lambda: None)
         assert await one.put(story()[0])
         assert "could not be written" in one.trouble
+        assert caplog.text.count("rollouts do not outlive this process") == 1
         await one.close()
 
     async def test_of_too_much_the_oldest_is_dropped_and_counted(self):

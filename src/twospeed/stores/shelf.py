@@ -65,12 +65,12 @@ class FileShelf:
             return
         try:
             self._all = msgspec.msgpack.decode(self._path.read_bytes(), type=_File)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return
         except (OSError, msgspec.MsgspecError) as error:
-            self.trouble = f"{self._path} could not be read ({type(error).__name__})"
+            self._complain(f"{self._path} could not be read ({type(error).__name__}): rollouts begin as drafts")
             if not isinstance(error, OSError):
-                os.replace(self._path, f"{self._path}.unreadable")
+                self._put_aside(self._path)
 
     async def close(self) -> None:
         """Let another process have the file."""
@@ -148,7 +148,9 @@ class FileShelf:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            self.trouble = f"{self._path} could not be written ({error.strerror})"
+            self._complain(
+                f"{self._path} could not be written ({error.strerror}): rollouts do not outlive this process"
+            )
             return True
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -167,6 +169,21 @@ class FileShelf:
                 file.write(msgspec.msgpack.encode(self._all))
             os.replace(new, self._path)
         except OSError as error:
-            self.trouble = f"{self._path} could not be written ({error.strerror})"
+            self._complain(
+                f"{self._path} could not be written ({error.strerror}): rollouts do not outlive this process"
+            )
         else:
             self.trouble = ""
+
+    def _put_aside(self, path: Path) -> None:
+        """Keep a file that nobody understands for somebody to look at."""
+        try:
+            os.replace(path, f"{path}.unreadable")
+        except OSError as error:
+            self._complain(f"{path} could not be put aside ({error.strerror})")
+
+    def _complain(self, trouble: str) -> None:
+        """Say once what is the matter."""
+        if trouble != self.trouble:
+            log.warning("%s", trouble)
+        self.trouble = trouble
