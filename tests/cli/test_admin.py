@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from tests.edge.controlled import controlled
+from tests.serving import serving
 
 from twospeed.cli.admin import Admin, Failed
 
@@ -48,13 +49,20 @@ async def test_another_server_is_told_apart():
     assert "this is no admin listener of twospeed" in said
 
 
+async def test_the_listener_for_models_is_told_apart():
+    """Its refusals are written as clients of models expect them; the address is what has to be changed."""
+    async with serving() as server:
+        assert "--url" in await failing(server.url, "/admin/rollouts")
+
+
 async def test_an_unknown_path_says_that_it_may_be_the_wrong_listener(tmp_path):
     """An older server, or the listener for models."""
     async with controlled(tmp_path) as served:
         assert "--url" in await failing(served.url, "/admin/nothing")
 
 
-def test_an_address_has_a_scheme():
-    """Said before anything is sent."""
+@pytest.mark.parametrize("url", ["localhost:8081", "http://", "http://[::1", "http://host:port", "http://host:0"])
+def test_an_address_has_a_scheme(url):
+    """And a host, and a port that is one; said before anything is sent."""
     with pytest.raises(Failed, match="expected http://HOST:PORT"):
-        Admin("localhost:8081")
+        Admin(url)

@@ -8,6 +8,7 @@ import ssl
 import sys
 import threading
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -50,7 +51,7 @@ class Admin:
     def __init__(self, url: str, key: str = "") -> None:
         self.url = url.rstrip("/")
         self._key = key
-        if not self.url.startswith(("http://", "https://")):
+        if not _is_address(self.url):
             raise Failed(f"--url {url}: expected http://HOST:PORT, the address of the admin listener", 2)
 
     def get(self, path: str) -> Answer:
@@ -104,7 +105,8 @@ class Admin:
         if error.code == 401:
             given = f"the key is wrong: {message}" if self._key else f"a key is needed: {message}"
             return Failed(f"{self.url}: {given}; set {KEY}, or give --key env:NAME or --key file:PATH")
-        if error.code == 404 and kind == "not_found" and "rollout" not in message and "flag" not in message:
+        elsewhere = kind != "not_found" or ("rollout" not in message and "flag" not in message)
+        if error.code == 404 and elsewhere:
             return Failed(f"{self.url}: {message}{_hint(self.url)}", 1, kind, told)
         return Failed(message, 2 if error.code in (400, 404) else 1, kind, told)
 
@@ -169,6 +171,14 @@ def complained(failed: Failed, as_json: bool) -> int:
         print(json.dumps({**told, "exit_code": failed.code}))
     print(failed, file=sys.stderr)
     return failed.code
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none, half an IPv6 address
+        return False
 
 
 def _hint(url: str) -> str:
