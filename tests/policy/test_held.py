@@ -2,7 +2,7 @@
 
 import msgspec
 
-from twospeed.policy.held import JUDGE, Held, Move, afresh, begun, changed, moved, opened, settled
+from twospeed.policy.held import JUDGE, Held, Move, Progress, afresh, begun, changed, current, moved, opened, settled
 from twospeed.policy.rollout import Phase, Rollout, Signal
 
 TARGET = {"alias": "coder", "stable": "sim/old", "candidate": "sim/new"}
@@ -109,6 +109,20 @@ def test_what_has_begun_keeps_its_target():
     other = rollout(target=TARGET | {"candidate": "sim/newer"})
     assert changed(held(*LIVE), other, 9.0) is None
     assert settled(changed(held(), other, 9.0).held).target.candidate == "sim/newer"
+
+
+def test_what_was_said_of_another_step_is_not_of_this_one():
+    """A new attempt begins without the figures of the one before; an end keeps them, and so does a refusal of the shadow."""
+    live, ended = held(*LIVE), held(*LIVE, Signal.ABORT, Signal.DONE)
+    said = Progress("fail", "slow", 1.0, round=live.round)
+    assert current(said, live)
+    assert current(said, ended)
+    again = moved(ended, Signal.RETRY, "ann", "", 2.0).held
+    assert not current(said, again)
+    for signal in (Signal.START, Signal.READY):
+        again = moved(again, signal, "ann", "", 3.0).held
+        assert not current(said, again)
+    assert current(said, msgspec.structs.replace(held(), state=msgspec.structs.replace(held().state, refused=True)))
 
 
 def test_begun_is_what_a_removal_would_end():

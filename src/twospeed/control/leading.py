@@ -136,7 +136,8 @@ class Leading:
                 decision = Decision(Signal.DONE, "every host serves the stable version", None, {})
         elif _judged(held):
             bench = self._bench(name, held)
-            decision, progress = await asyncio.to_thread(bench.decide, held, now)
+            decision, told = await asyncio.to_thread(bench.decide, held, now)
+            progress = msgspec.structs.replace(told, round=held.round)
         done = decision is not None and await self._say(held, decision)
         if progress is not None and (done or now - self._said_at >= SAY_EVERY):
             await self._shelf.keep(name, b"", _plain.encode(progress), self.token)

@@ -32,6 +32,7 @@ from twospeed.policy.held import (
     Shelf,
     begun,
     changed,
+    current,
     flagged,
     moved,
     opened,
@@ -118,7 +119,8 @@ class Rollouts:
 
     def progress(self, name: str) -> Progress | None:
         """Return what the judge says of a rollout, here or on the host that leads; None when it has said nothing yet."""
-        return self._progress.get(name)
+        said, held = self._progress.get(name), self._all.get(name)
+        return said if said is not None and held is not None and current(said, held) else None
 
     @contextmanager
     def subscribe(self) -> Iterator["asyncio.Queue[Move | None]"]:
@@ -182,7 +184,8 @@ class Rollouts:
             await self._follow()
             taken = [held.state.id for held in self.held.values() if begun(held) and _meets(held, rollout)]
             if taken:
-                raise Denied("impossible", f"'{taken[0]}' is under way: end it first, or drill with another name")
+                why = "a drill" if taken[0] == rollout.id else f"'{taken[0]}'"
+                raise Denied("impossible", f"{why} is under way: end it first, or drill with another name")
             held = self._all.get(rollout.id)
             if held is not None and held.state.phase is Phase.ROLLED_BACK:
                 held = await self._drilled(moved(held, Signal.RETRY, actor, reason, self._wall()), held)

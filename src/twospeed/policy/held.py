@@ -90,7 +90,7 @@ class Move(msgspec.Struct, frozen=True):
 class Progress(msgspec.Struct, frozen=True):
     """What the judge says of the step under way, as plain data. `calls`, `sessions`: stable, candidate.
 
-    `readings`: guards, then signals. `lost`: observations that did not reach the judge.
+    `readings`: guards, then signals. `lost`: observations that did not reach the judge. `round`: the judgement it is of.
     """
 
     outcome: str
@@ -100,6 +100,7 @@ class Progress(msgspec.Struct, frozen=True):
     sessions: tuple[int, int] = (0, 0)
     readings: Sequence[dict[str, Any]] = ()
     lost: int = 0
+    round: int = 0
 
 
 class Sighting(msgspec.Struct, frozen=True, array_like=True):
@@ -293,6 +294,14 @@ def settled(held: Held) -> Rollout:
         **{name: [Criterion.model_construct(**one) for one in said[name]] for name in ("guard", "signal")},
     }
     return Rollout.model_construct(**{**said, "gates": gates, **blocks})
+
+
+def current(progress: Progress, held: Held) -> bool:
+    """Say whether what the judge said is about the rollout as it stands: after an end it still is, after a new beginning not."""
+    phase = held.state.phase
+    if phase in (*STEP_PHASES, Phase.SHADOW):
+        return progress.round == held.round
+    return held.state.refused or phase not in (Phase.DRAFT, Phase.PREFLIGHT)
 
 
 def begun(held: Held) -> bool:
