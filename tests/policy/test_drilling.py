@@ -56,7 +56,12 @@ def test_a_drill_may_be_of_something_else():
 
 @pytest.mark.parametrize(
     ("asked", "why"),
-    [({}, "name what to drill with"), ({"alias": "c", "stable": "a/x", "candidate": "a/x"}, "the same version")],
+    [
+        ({}, "name what to drill with"),
+        ({"alias": "c", "stable": "a/x", "candidate": "a/x"}, "^stable and candidate are the same version"),
+        ({"alias": "c", "stable": "a/x", "candidate": "b/y", "share": "half"}, "^share: expected a share"),
+        ({"alias": 5, "stable": "a/x", "candidate": "b/y"}, "^target.alias: "),
+    ],
 )
 def test_a_drill_of_nothing_is_refused(asked, why):
     """In words."""

@@ -75,7 +75,9 @@ def rollout(asked: Mapping[str, Any], known: Sequence[Rollout]) -> Rollout:
         return Rollout.model_validate(said).model_copy(update={"id": DRILL})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        where = "share" if first["loc"][:1] == ("steps",) else ".".join(map(str, first["loc"]))
+        why = first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{where}: {why}" if where else why) from None
 
 
 def judged(seen: Sequence[Seen], decided_at: float, servers: Sequence[str]) -> Finding:
