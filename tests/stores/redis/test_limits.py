@@ -83,6 +83,27 @@ async def test_an_admission_nobody_waits_for_is_given_back(server: Server, opene
     assert await take(stores, 12) == 9
 
 
+async def test_an_admission_that_comes_as_its_client_leaves_is_given_back(server: Server, opened: Open):
+    """Where the answer of Redis and the end of the client are seen in the same turn, no slot stays taken."""
+    stores = await opened(server)
+    limit = Limit(concurrency=1)
+    stores.limits.settle(await admitted(stores.limits, ask(limit)), 0, 0)
+    link = stores.replica.link("acme")
+    send = link.ask
+
+    def leaving(*words: object) -> "asyncio.Future[object]":
+        answer = send(*words)
+        answer.add_done_callback(lambda _: waiting.cancel())
+        return answer
+
+    link.ask = leaving
+    waiting = asyncio.create_task(stores.limits.take(ask(limit)))
+    await asyncio.gather(waiting, return_exceptions=True)
+    link.ask = send
+    assert waiting.cancelled()
+    await admitted(stores.limits, ask(limit))
+
+
 # -- trouble: how it begins, and how it ends --
 
 Cause = Callable[[Server], None]

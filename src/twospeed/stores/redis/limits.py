@@ -7,6 +7,7 @@ told everything when it has forgotten. Settling never waits: it is sent with the
 Redis is back; what is lost leaves the window within a minute, and a slot within the lease.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -107,8 +108,15 @@ class RedisLimits:
             self._lease_us,
             latest,
         )
+        orphan = partial(self._orphan, pool, permit, ask)
         try:
-            answer: Any = await pool.link.ask(_SCRIPT, pool.keys, words, partial(self._orphan, pool, permit, ask))
+            coming = pool.link.ask(_SCRIPT, pool.keys, words, orphan)
+            try:
+                answer: Any = await coming
+            except asyncio.CancelledError:
+                if not (coming.cancelled() or coming.exception()):
+                    orphan(coming.result())  # it came in the very turn in which the client left
+                raise
         except Trouble:
             if ask.limit.concurrency is not None:
                 pool.backlog.append((permit, 0, 0, 0, 0))  # it may have been admitted all the same: end its slot
