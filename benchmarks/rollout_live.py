@@ -11,7 +11,7 @@ clients that ask for new sessions at random times (Poisson), half of them for st
               the decision (as the ledger has it) to the last request that reached the candidate, for each replica; answers
               that were cut, broken or not 200
     killed    the same, and the replica that leads is killed (SIGKILL) the moment Redis tells of the decision
-    overload  the candidate fails when it gets more than 30% of all requests: fine at 5%, stopped at 50%
+    overload  the candidate fails when it gets more than 15% of all requests: fine at 5%, stopped at 25%
     language  the candidate fails in Go only: the reason names it
     incident  both versions fail half of their requests for a while: the rollout holds, and goes on
     skew      twice as many sessions meet the candidate as the share says: no verdict, but a sample ratio mismatch
@@ -375,12 +375,14 @@ def doubled(number: int) -> str:
 
 async def scenario(load: Load, what: str) -> None:
     """One kind of trouble; prints every move with its reason until the rollout has ended, or has come through."""
-    steps = {"overload": "5%, 50%, 100%", "language": "30%, 100%", "incident": "30%, 100%", "skew": "25%, 100%"}[what]
+    steps = {"overload": "5%, 25%, 50%, 100%", "language": "30%, 100%", "incident": "30%, 100%", "skew": "25%, 100%"}[
+        what
+    ]
     by = ", by: language" if what == "language" else ""
     async with bench(load, steps, "20s" if what == "overload" else "5m", by) as run:
         provider = run.provider
         if what == "overload":
-            provider.failing = lambda model, text: 0.6 * (model == "new" and provider.lately("new") > load.rate * 0.3)
+            provider.failing = lambda model, text: 0.6 * (model == "new" and provider.lately("new") > load.rate * 0.15)
         if what == "language":
             provider.failing = lambda model, text: 0.6 * (model == "new" and "main.go" in text)
         if what == "skew":
