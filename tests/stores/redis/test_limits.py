@@ -57,6 +57,17 @@ async def test_replicas_share_slots_settlements_and_silence(server: Server, open
     assert (await refused(other.limits, ask(Limit()))).dimension == "cooldown"
 
 
+async def test_what_has_ended_is_no_longer_shown(server: Server, opened: Open):
+    """Once nothing is under way the levels say so, without another request that asks."""
+    stores = await opened(server)
+    limit = Limit(concurrency=5, rpm=9)
+    first, second = [await admitted(stores.limits, ask(limit)) for _ in range(2)]
+    stores.limits.settle(first, 0, 0)
+    stores.limits.refund(second)
+    await until(lambda: {level.dimension: level.used for level in stores.limits.levels(POOL)}["concurrency"] == 0)
+    assert {level.dimension: level.used for level in stores.limits.levels(POOL)} == {"concurrency": 0, "rpm": 1}
+
+
 async def test_keys_of_a_provider_lie_together_and_expire(server: Server, opened: Open):
     """All keys of a provider share a hash tag, and none is kept for ever."""
     stores = await opened(server)

@@ -191,12 +191,14 @@ if op == 'take' then
 end
 
 -- id ("" when it holds no slot), bucket of the admission, what to add to it: requests, tokens in, tokens out
+-- -> requests, in, out, under way
 if op == 'correct' then
   add(tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]))
   save()
   if ARGV[3] ~= '' then
     redis.call('ZREM', slots, ARGV[3])
   end
+  return { requests, read, written, redis.call('ZCARD', slots) }
 end
 
 -- id, lease in microseconds

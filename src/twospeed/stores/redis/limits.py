@@ -310,7 +310,8 @@ class RedisLimits:
                 return
             bucket = here + pool.shift
         if pool.link.up:
-            self._tell(pool, "correct", slot, bucket, requests, read, written)
+            words = ("correct", self._instant(), slot, bucket, requests, read, written)
+            pool.link.tell(_SCRIPT, pool.keys, words, lambda seen: _heard(pool, seen, self._clock()))
         else:
             pool.backlog.append((slot, bucket, requests, read, written))
 
@@ -333,7 +334,7 @@ def _wire(pool: _Pool, ask: Ask) -> tuple[int, ...]:
     return pool.within_wire
 
 
-def _heard(pool: _Pool, seen: Sequence[int], now: float) -> None:
+def _heard(pool: _Pool, seen: Any, now: float) -> None:
     pool.seen, pool.seen_at = seen, now
     pool.mine = (*pool.own.sums(now), len(pool.leases))
     pool.left = None

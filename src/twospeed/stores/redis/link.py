@@ -142,9 +142,15 @@ class Link(asyncio.Protocol):
         self._send(script, (len(keys), *keys, *words), answer, late)
         return answer
 
-    def tell(self, script: Script, keys: tuple[str, ...], words: tuple[Word, ...]) -> None:
-        """Run a script whose answer nobody waits for. Raises: Trouble, when there is no connection."""
-        self._send(script, (len(keys), *keys, *words), None, None)
+    def tell(
+        self,
+        script: Script,
+        keys: tuple[str, ...],
+        words: tuple[Word, ...],
+        heard: Callable[[object], None] | None = None,
+    ) -> None:
+        """Run a script whose answer nobody waits for; `heard` is told of it. Raises: Trouble, when there is no connection."""
+        self._send(script, (len(keys), *keys, *words), None, heard)
 
     def command(self, *words: Word) -> "asyncio.Future[object]":
         """Run a plain command. Raises: Trouble, also from the future."""
