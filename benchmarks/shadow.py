@@ -106,7 +106,7 @@ async def serve(provider_port: int, candidate: str) -> None:
         server = Server(lambda: loaded, loaded, "off")
         await server.start()
         serving = asyncio.create_task(server.serve())
-        await server.rollouts.act("r", Signal.START, "benchmark", "to be measured")
+        await server.rollouts.people.act("r", Signal.START, "benchmark", "to be measured")
         print(server.http.address[1], flush=True)
         loop = asyncio.get_running_loop()
         books = server.api.runtime.mirror.books

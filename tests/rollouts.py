@@ -48,7 +48,7 @@ class Rolling:
 
     async def act(self, signal: Signal) -> None:
         """Give a signal."""
-        await self.rollouts.act("r", signal, "ann", "a test")
+        await self.rollouts.people.act("r", signal, "ann", "a test")
 
     async def ask(self, session: object, **body: object) -> tuple[int, str, str]:
         """Ask once: status, arm, provider."""

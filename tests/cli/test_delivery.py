@@ -111,7 +111,7 @@ async def test_a_watch_whose_time_is_up_is_inconclusive(tmp_path, capsys):
 async def test_a_closed_gate_has_its_own_exit_code(tmp_path, capsys):
     """4, with the reason."""
     async with controlled(tmp_path) as served:
-        served.rollouts.preflight = closed("the last rollback drill is 100 days old")
+        served.rollouts.people.preflight = closed("the last rollback drill is 100 days old")
         code, _, err = await run(capsys, served, "start")
         assert (code, err) == (4, "the last rollback drill is 100 days old\n")
         assert (await run(capsys, served, "status", "deep"))[0] == 4

@@ -12,7 +12,7 @@ async def started(*rollouts, shelf=None):
     host = Host(*rollouts, shelf=shelf)
     await host.look()
     await host.look()
-    await host.rollouts.act("r", Signal.START, "ann", "")
+    await host.rollouts.people.act("r", Signal.START, "ann", "")
     return host
 
 
@@ -79,7 +79,7 @@ async def test_hosts_that_still_serve_the_candidate_are_waited_for():
     """The end is said when all have said it, or when one has been silent for long."""
     host = await started()
     host.shelf.served = late = lambda: answer([{"r": 99}, {"r": 1}])
-    await host.rollouts.act("r", Signal.ABORT, "ann", "")
+    await host.rollouts.people.act("r", Signal.ABORT, "ann", "")
     await host.look(host.now + 1)
     assert (host.phase, host.shelf.served is late) == (Phase.ROLLING_BACK, True)
     await host.look(host.now + 5)
@@ -104,7 +104,7 @@ async def test_a_judge_that_paused_resumes_when_the_signal_recovers():
 async def test_what_people_end_the_judge_leaves_alone(signal):
     """Nothing moves after that, whatever is seen."""
     host = await started()
-    await host.rollouts.act("r", signal, "ann", "because")
+    await host.rollouts.people.act("r", signal, "ann", "because")
     for _ in range(3):
         await host.look(host.now + 10)
     version = host.held.version

@@ -28,7 +28,7 @@ GATED = dedent("""
 async def _until_decided(server: Serving, headers: dict[str, str]) -> Phase:
     """Ask until the gate has decided; every client is served by the stable version meanwhile."""
     rollouts = server.server.rollouts
-    await rollouts.act("r", Signal.START, "test", "a new version")
+    await rollouts.people.act("r", Signal.START, "test", "a new version")
     async with asyncio.timeout(30):
         while rollouts.held["r"].state.phase in (Phase.PREFLIGHT, Phase.SHADOW):
             for answer in await asyncio.gather(

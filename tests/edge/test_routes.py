@@ -100,7 +100,7 @@ async def test_what_cannot_be_done_is_said(tmp_path, path, method, options, stat
 async def test_a_gate_that_is_closed_is_said(tmp_path):
     """Of another type than an impossible signal, with the reason; the rollout is a refused draft."""
     async with controlled(tmp_path) as served:
-        served.rollouts.preflight = closed("no rollback drill is known")
+        served.rollouts.people.preflight = closed("no rollback drill is known")
         status, told, _ = await served.do("start")
         assert (status, told["error"]["type"]) == (409, "gate_refused")
         assert told["error"]["message"] == "no rollback drill is known"

@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from twospeed.control.rollouts import PEOPLES, Rollouts
+from twospeed.control.people import PEOPLES
+from twospeed.control.rollouts import Rollouts
 from twospeed.policy import drilling
 from twospeed.policy.audit import Entry, Line
 from twospeed.policy.held import Denied, Held, settled
@@ -34,7 +35,7 @@ class Delivery:
         self.ledger = ledger
         self.drilled_at = 0.0
         self._wall = wall
-        rollouts.preflight = self.preflight
+        rollouts.people.preflight = self.preflight
 
     async def listed(self) -> dict[str, Any]:
         """Say how every rollout stands."""
@@ -77,7 +78,7 @@ class Delivery:
             await self.one(name)
         if signal in SKIPS and not reason:
             raise Denied("impossible", f"'{action}' passes over the judge: say why, in `reason`")
-        held = await self.rollouts.act(name, signal, actor, tidy(reason) or f"{action} by hand", expect)
+        held = await self.rollouts.people.act(name, signal, actor, tidy(reason) or f"{action} by hand", expect)
         return self._shown(held), held.version
 
     async def history(self, name: str) -> dict[str, Any]:
@@ -106,7 +107,7 @@ class Delivery:
         except ValueError as error:
             raise Denied("impossible", str(error)) from None
         reason = tidy(str(asked.get("reason", ""))) or "rollback drill"
-        held = await self.rollouts.drill(rollout, actor, reason)
+        held = await self.rollouts.people.drill(rollout, actor, reason)
         headers = {} if asked.get("everybody") is True else {drilling.HEADER: drilling.MARK}
         return {**self._shown(held), "headers": headers}, held.version
 

@@ -69,7 +69,7 @@ class Flagging:
 
     async def _turned(self, request: web.Request, name: str, flag: dict[str, Any] | None, reason: str) -> web.Response:
         try:
-            await self._rollouts.turn(name, flag, request[ACTOR], tidy(reason), expected(request))
+            await self._rollouts.people.turn(name, flag, request[ACTOR], tidy(reason), expected(request))
         except Denied as denied:
             told = {"error": {"type": TYPES[denied.why], "message": str(denied)}, **self.shown()}
             return answered(told, STATUS[denied.why], told["version"])
