@@ -15,6 +15,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from twospeed.policy.rollout import Scope, share_bucket
+from twospeed.policy.scope import speaks, within
 from twospeed.types import Settings, Switches, Tier
 from twospeed.units import Fraction
 
@@ -104,29 +105,27 @@ class Flags:
 class _Ready:
     """One flag with its lists as sets and its globs compiled."""
 
-    __slots__ = ("_clients", "_keys", "_known", "_languages", "_repos", "_share", "id", "turns")
+    __slots__ = ("_clients", "_known", "_scope", "_share", "id", "turns")
 
     def __init__(self, flag: Flag) -> None:
         scope = flag.scope
         self.id = flag.id
         self.turns = {name: value for name in SWITCHES if (value := getattr(flag.set, name)) is not None}
-        self._keys = frozenset(scope.keys)
-        self._repos = frozenset(scope.repos)
-        self._languages = frozenset(scope.languages)
+        listed: dict[str, Any] = {name: frozenset(getattr(scope, name)) for name in Scope.model_fields}
+        self._scope = Scope.model_construct(**listed)  # sets, since keys may be many
         self._clients: list[re.Pattern[str]] = [re.compile(translate(glob.lower())) for glob in scope.clients]
         self._known: dict[str, bool] = {}
         self._share = flag.share
 
     def fits(self, asked: Asked) -> bool:
-        if self._keys and asked.caller not in self._keys:
+        scope = self._scope
+        if not within(scope, asked.caller, asked.repo() if scope.repos else ""):
             return False
         if self._clients and not self._is_client(asked.client):
             return False
         if self._share < 1.0 and not (asked.session and share_bucket(f"flag:{self.id}", asked.session) < self._share):
             return False
-        if self._repos and asked.repo() not in self._repos:
-            return False
-        return not self._languages or asked.language() in self._languages
+        return speaks(scope, asked.language() if scope.languages else "")
 
     def _is_client(self, client: str) -> bool:
         known = self._known.get(client)

@@ -1,4 +1,4 @@
-"""Scope: whether a request is among those a rollout is about."""
+"""Scope: whether a request is among those a rollout or a flag is about."""
 
 from collections.abc import Mapping
 
