@@ -115,6 +115,24 @@ async def test_an_admission_that_comes_as_its_client_leaves_is_given_back(server
     await admitted(stores.limits, ask(limit))
 
 
+async def test_no_slot_is_lost_with_the_connection(server: Server, opened: Open):
+    """What was being told when the connection broke is told again: an end, and an admission nobody waited for."""
+    stores = await opened(server)
+    limit = Limit(concurrency=2)
+    ended = await admitted(stores.limits, ask(limit))
+    server.stop()
+    stores.limits.settle(ended, 0, 0)
+    left = asyncio.create_task(stores.limits.take(ask(limit)))
+    await asyncio.sleep(0.01)
+    left.cancel()
+    await asyncio.gather(left, return_exceptions=True)
+    await until(lambda: stores.replica.state == "degraded")
+    server.go_on()
+    await until(lambda: stores.replica.state == "ok")
+    slots = "twospeed:{acme}:acme/spark:slots"
+    await until(lambda: server.do("ZCARD", slots) == 0)
+
+
 # -- trouble: how it begins, and how it ends --
 
 Cause = Callable[[Server], None]

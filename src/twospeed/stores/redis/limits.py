@@ -108,9 +108,9 @@ class RedisLimits:
             self._lease_us,
             latest,
         )
-        orphan = partial(self._orphan, pool, permit, ask)
+        orphan, lost = partial(self._orphan, pool, permit, ask), _lost(pool, permit, ask)
         try:
-            coming = pool.link.ask(_SCRIPT, pool.keys, words, orphan)
+            coming = pool.link.ask(_SCRIPT, pool.keys, words, orphan, lost)
             try:
                 answer: Any = await coming
             except asyncio.CancelledError:
@@ -118,8 +118,8 @@ class RedisLimits:
                     orphan(coming.result())  # it came in the very turn in which the client left
                 raise
         except Trouble:
-            if ask.limit.concurrency is not None:
-                pool.backlog.append((permit, 0, 0, 0, 0))  # it may have been admitted all the same: end its slot
+            if lost is not None:
+                lost()
             return self._take_alone(pool, ask)
         if answer[0] > 0:
             return self._admitted(pool, permit, ask, answer)
@@ -311,7 +311,8 @@ class RedisLimits:
             bucket = here + pool.shift
         if pool.link.up:
             words = ("correct", self._instant(), slot, bucket, requests, read, written)
-            pool.link.tell(_SCRIPT, pool.keys, words, lambda seen: _heard(pool, seen, self._clock()))
+            heard, lost = lambda seen: _heard(pool, seen, self._clock()), _lost(pool, permit.id, permit.ask)
+            pool.link.tell(_SCRIPT, pool.keys, words, heard, lost)
         else:
             pool.backlog.append((slot, bucket, requests, read, written))
 
@@ -322,6 +323,13 @@ class RedisLimits:
 def _left(pool: _Pool, own: Sequence[int]) -> Limit:
     """Return this process's share, or less: what it has used and an equal part of what was left."""
     return least(pool.part, remainder(pool.limit, pool.replicas, pool.seen, own))
+
+
+def _lost(pool: _Pool, permit: str, ask: Ask) -> Callable[[], None] | None:
+    """Return what ends the slot of a permit later on, where it is not known whether Redis holds it; to end it twice is no harm."""
+    if ask.limit.concurrency is None:
+        return None
+    return partial(pool.backlog.append, (permit, 0, 0, 0, 0))
 
 
 def _wire(pool: _Pool, ask: Ask) -> tuple[int, ...]:

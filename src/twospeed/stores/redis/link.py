@@ -78,6 +78,7 @@ class _Call(msgspec.Struct):
     script: Script | None
     answer: "asyncio.Future[object] | None"
     late: Callable[[object], None] | None
+    lost: Callable[[], None] | None = None
     expired: bool = False
 
 
@@ -130,16 +131,18 @@ class Link(asyncio.Protocol):
         keys: tuple[str, ...],
         words: tuple[Word, ...],
         late: Callable[[object], None] | None = None,
+        lost: Callable[[], None] | None = None,
     ) -> "asyncio.Future[object]":
         """Run a script and return its answer to be awaited.
 
         Args:
             late: Told of an answer that came after its caller had given up.
+            lost: Told that none will come to a caller that had given up: nobody knows whether Redis has heard of it.
 
         Raises: Trouble, also from the future.
         """
         answer: asyncio.Future[object] = self._loop.create_future()
-        self._send(script, (len(keys), *keys, *words), answer, late)
+        self._send(script, (len(keys), *keys, *words), answer, late, lost)
         return answer
 
     def tell(
@@ -148,9 +151,13 @@ class Link(asyncio.Protocol):
         keys: tuple[str, ...],
         words: tuple[Word, ...],
         heard: Callable[[object], None] | None = None,
+        lost: Callable[[], None] | None = None,
     ) -> None:
-        """Run a script whose answer nobody waits for; `heard` is told of it. Raises: Trouble, when there is no connection."""
-        self._send(script, (len(keys), *keys, *words), None, heard)
+        """Run a script whose answer nobody waits for: `heard` is told of it, `lost` that none will come.
+
+        Raises: Trouble, when there is no connection.
+        """
+        self._send(script, (len(keys), *keys, *words), None, heard, lost)
 
     def command(self, *words: Word) -> "asyncio.Future[object]":
         """Run a plain command. Raises: Trouble, also from the future."""
@@ -231,11 +238,12 @@ class Link(asyncio.Protocol):
         words: tuple[Word, ...],
         answer: "asyncio.Future[object] | None",
         late: Callable[[object], None] | None,
+        lost: Callable[[], None] | None = None,
     ) -> None:
         if self._writer is None:
             raise Trouble("no connection")
         whole = words if script is None else ("EVALSHA", script.digest, *words)
-        self._queue(_Call(self._loop.time() + self._timeout, words, script, answer, late), whole)
+        self._queue(_Call(self._loop.time() + self._timeout, words, script, answer, late, lost), whole)
 
     def _queue(self, call: _Call, words: tuple[Word, ...]) -> None:
         self.counts.calls += 1
@@ -342,6 +350,8 @@ class Link(asyncio.Protocol):
         for call in calls:
             if call.answer is not None and not call.answer.done():
                 call.answer.set_exception(Trouble(reason))
+            elif call.lost is not None:
+                call.lost()
 
     def _turn(self, up: bool, reason: str) -> None:
         """Note how the link stands, and log it if that is news."""
