@@ -69,6 +69,12 @@ class Span(Settings):
     below: Size | None = None
     """Less than this."""
 
+    @model_validator(mode="after")
+    def _some_fit(self) -> Self:
+        if self.above is not None and self.below is not None and self.below <= self.above + 1:
+            raise ValueError("no size is above and below these at once")
+        return self
+
     def holds(self, size: int) -> bool:
         """Say whether a size lies within."""
         return (self.above is None or size > self.above) and (self.below is None or size < self.below)
