@@ -68,6 +68,17 @@ async def test_what_has_ended_is_no_longer_shown(server: Server, opened: Open):
     assert {level.dimension: level.used for level in stores.limits.levels(POOL)} == {"concurrency": 0, "rpm": 1}
 
 
+async def test_what_others_have_ended_is_no_longer_shown(server: Server, opened: Open):
+    """A replica that asks for nothing itself still learns that the requests of another are over."""
+    one, other = await opened(server), await opened(server)
+    limit = Limit(concurrency=5)
+    theirs = await admitted(other.limits, ask(limit))
+    one.limits.settle(await admitted(one.limits, ask(limit)), 0, 0)
+    await until(lambda: one.limits.levels(POOL)[0].used == 1)
+    other.limits.settle(theirs, 0, 0)
+    await until(lambda: one.limits.levels(POOL)[0].used == 0)
+
+
 async def test_keys_of_a_provider_lie_together_and_expire(server: Server, opened: Open):
     """All keys of a provider share a hash tag, and none is kept for ever."""
     stores = await opened(server)

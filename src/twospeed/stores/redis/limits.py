@@ -25,6 +25,7 @@ from twospeed.stores.redis.replica import Replica
 
 BACKLOG = 10_000  # corrections kept per pool while Redis is away, the latest
 RECENT = 3.0  # seconds for which others may still reach Redis, or be about to, when this process does not
+STALE = 1.0  # seconds after which others' requests under way are asked for anew, while nothing else tells
 SLOTS = 1_000  # requests under way told in one step
 _MICRO = 1_000_000
 _SCRIPT = Script(files(__package__).joinpath("limit.lua").read_text())
@@ -185,6 +186,14 @@ class RedisLimits:
         for pool in self._pools.values():
             if pool.link is link:
                 await self._repay(pool, forgotten)
+                self._look_again(pool)
+
+    def _look_again(self, pool: _Pool) -> None:
+        """Ask how full a pool is, where all that is known of those under way is what others had a while ago."""
+        now = self._clock()
+        if pool.link.up and pool.seen[3] > len(pool.leases) and STALE <= now - pool.seen_at < WINDOW:
+            words = ("correct", self._instant(), "", 0, 0, 0, 0)
+            pool.link.tell(_SCRIPT, pool.keys, words, lambda seen: _heard(pool, seen, self._clock()))
 
     async def _repay(self, pool: _Pool, forgotten: float) -> None:
         now = self._clock()
