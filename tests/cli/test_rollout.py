@@ -145,6 +145,20 @@ def test_the_plan_says_how_long_each_regression_takes(config, capsys):
     assert "100% of sessions: nothing to compare with" in text
 
 
+def test_the_plan_for_machines(config, capsys):
+    """The same figures as JSON; a step of everybody has none."""
+    assert main(["rollout", "plan", "--config", config, "--rate", "30/m", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    first, last = told["steps"]
+    assert (told["rollout"], first["share"], first["candidate_rate"], last["metrics"]) == ("r", 0.3, 0.15, [])
+    for row in first["metrics"]:
+        assert len(row["requests"]) == len(row["hours"]) == len(told["chances"])
+        assert 0.0 <= row["power"] <= 1.0
+    assert main(["rollout", "plan", "--config", config, "--rollout", "none", "--json"]) == 2
+    out, err = capsys.readouterr()
+    assert json.loads(out)["error"]["message"] == err.strip()
+
+
 @pytest.mark.parametrize("rate", ["0", "fast", "1/d"])
 def test_a_rate_has_a_unit_that_is_known(config, rate, capsys):
     """Anything else is wrong usage."""
@@ -166,6 +180,19 @@ def test_lint_gives_advice(config, tmp_path, capsys):
     text = capsys.readouterr().out
     for advice in ("no shadow gate", "error_rate is not among the guards", "somebody must watch"):
         assert advice in text
+
+
+def test_lint_for_machines(config, tmp_path, capsys):
+    """Problems with their place, and advice by rollout."""
+    assert main(["rollout", "lint", config, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["ok"], {problem["severity"] for problem in told["problems"]}) == (True, {"warning"})
+    assert told["rollouts"] == [{"id": "r", "advice": ["begins with 30% of sessions"]}]
+    broken = tmp_path / "broken.yaml"
+    broken.write_text(CONFIG.replace("{shadow: {}}", "capacity"))
+    assert main(["rollout", "lint", str(broken), "--json"]) == 2
+    told = json.loads(capsys.readouterr().out)
+    assert (told["ok"], len(told["problems"]), told["rollouts"]) == (False, 1, [])
 
 
 def test_lint_refuses_what_does_not_exist_yet(config, tmp_path, capsys):

@@ -134,6 +134,9 @@ def _rollout(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "--share", metavar="P", type=share, help="of sessions that met the candidate; default: the steps"
     )
     _live(actions)
+    lint.add_argument("--json", action="store_true", help="for machines")
+    plan.add_argument("--json", action="store_true", help="for machines")
+    replay.add_argument("--json", action="store_true", help="changes nothing: each decision is a line of JSON")
     for action in (plan, replay):
         action.add_argument("--config", metavar="F", required=True, help="the config file")
         action.add_argument("--rollout", metavar="ID", help="which one; not needed where there is only one")

@@ -6,9 +6,10 @@ everywhere; 4 is kept for a gate that refuses.
 
 import argparse
 import contextlib
+import json
 import sys
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -18,7 +19,7 @@ from twospeed.policy.judge import Observation
 from twospeed.policy.judge.course import Action, Course, Decision
 from twospeed.policy.judge.forecast import CHANCES, Expected, Traffic, forecast
 from twospeed.policy.rollout import Rollout
-from twospeed.problems import ConfigError, render
+from twospeed.problems import ConfigError, Problem, render
 from twospeed.units import written_duration, written_share
 
 ROLLED_BACK, INCONCLUSIVE = 3, 5
@@ -34,8 +35,11 @@ def lint(options: argparse.Namespace) -> int:
     try:
         loaded = load(options.file)
     except ConfigError as error:
-        print(render(error.problems))
+        print(json.dumps(_linted(error.problems, ())) if options.json else render(error.problems))
         return MISUSED
+    if options.json:
+        print(json.dumps(_linted(loaded.warnings, loaded.config.rollouts)))
+        return OK
     if loaded.warnings:
         print(render(loaded.warnings))
     for place, rollout in enumerate(loaded.config.rollouts):
@@ -43,6 +47,14 @@ def lint(options: argparse.Namespace) -> int:
             print(f"{options.file}: advice: rollouts[{place}] {rollout.id}: {advice}")
     print(f"{options.file}: ok, rollouts: {len(loaded.config.rollouts)}")
     return OK
+
+
+def _linted(problems: Sequence[Problem], rollouts: Sequence[Rollout]) -> dict[str, Any]:
+    return {
+        "ok": all(problem.severity == "warning" for problem in problems),
+        "problems": json.loads(render(problems, "json")),
+        "rollouts": [{"id": rollout.id, "advice": list(unwise(rollout))} for rollout in rollouts],
+    }
 
 
 def unwise(rollout: Rollout) -> Iterator[str]:
@@ -64,9 +76,14 @@ def plan(options: argparse.Namespace) -> int:
     try:
         rollout = _rollout(load(options.config), options.rollout)
     except (ConfigError, Misused) as error:
+        if options.json:
+            print(json.dumps({"error": {"type": "misused", "message": str(error)}, "exit_code": MISUSED}))
         print(error, file=sys.stderr)
         return MISUSED
     traffic = Traffic(rate=options.rate)
+    if options.json:
+        print(json.dumps(_planned(rollout, traffic), indent=2))
+        return OK
     print(
         f"{rollout.id}: {rollout.target.candidate} for {rollout.target.alias} at {options.rate:g} requests/s; "
         f"assumed: {traffic.calls:g} calls a session, log-spread {traffic.between:g} between sessions and "
@@ -76,6 +93,39 @@ def plan(options: argparse.Namespace) -> int:
         print()
         _print_step(rollout, share, traffic)
     return OK
+
+
+def _planned(rollout: Rollout, traffic: Traffic) -> dict[str, Any]:
+    """Return the plan as plain data: requests and hours for each of `chances`, null beyond reach; durations in seconds."""
+    most = rollout.bake.max
+    return {
+        "rollout": rollout.id,
+        "target": rollout.target.model_dump(),
+        "assumed": msgspec.to_builtins(traffic),
+        "chances": list(CHANCES),
+        "steps": [
+            {
+                "share": share,
+                "candidate_rate": (rate := traffic.rate * share),
+                "bake": rollout.bake.model_dump(),
+                "metrics": [
+                    {
+                        "metric": row.metric,
+                        "finds": row.finds,
+                        "requests": list(row.requests),
+                        "hours": list(row.hours(rate)),
+                        "power": row.chance(rate * most),
+                    }
+                    for row in _rows(rollout, share, traffic)
+                ],
+            }
+            for share in rollout.steps
+        ],
+    }
+
+
+def _rows(rollout: Rollout, share: float, traffic: Traffic) -> list[Expected]:
+    return forecast(rollout.guard, rollout.false_rollback_rate, share, traffic) if share < 1.0 else []
 
 
 def replay(options: argparse.Namespace) -> int:
@@ -170,7 +220,7 @@ def _print_step(rollout: Rollout, share: float, traffic: Traffic) -> None:
     print(f"{heading}, bake {written_duration(bake.min)} to {written_duration(bake.max)}")
     chances = " / ".join(f"{chance:.0%}" for chance in CHANCES)
     print(f"  {'metric':24}{'finds':46}{'requests for ' + chances:34}{'hours':22}power at {written_duration(bake.max)}")
-    for row in forecast(rollout.guard, rollout.false_rollback_rate, share, traffic):
+    for row in _rows(rollout, share, traffic):
         print(f"  {_row(row, rate, rate * bake.max)}")
 
 
