@@ -52,6 +52,15 @@ async def test_a_client_that_comes_back_misses_nothing(tmp_path):
         assert await heard(served, count=2, **{"last-event-id": "2"}) == everything[2:]
 
 
+async def test_a_ledger_made_anew_is_told_from_its_beginning(tmp_path):
+    """Numbers begin anew with the file; whoever waits for higher ones would wait for long."""
+    async with controlled(tmp_path) as served:
+        listening = asyncio.create_task(heard(served, count=2, **{"last-event-id": "99"}))
+        await served.do("start")
+        async with asyncio.timeout(10):
+            assert [number for number, _ in await listening] == [1, 2]
+
+
 async def test_a_feed_of_one_rollout_has_no_other(tmp_path):
     """The path says which."""
     async with controlled(tmp_path) as served:

@@ -1,6 +1,7 @@
 """`GET /admin/events`: the audit ledger as it grows, as server-sent events; the id of an event is its number there.
 
-A client that comes back with Last-Event-ID misses nothing; without one it hears of what happens from now on. Each reads from
+A client that comes back with Last-Event-ID misses nothing; without one it hears of what happens from now on; when the ledger
+was made anew it hears all that is in it. Each reads from
 the file at its own pace, so that a slow one holds nothing here, and one that takes nothing for a while is let go.
 
 Task: one that looks whether the file has grown, while anybody listens; ended and awaited by `close`.
@@ -74,7 +75,12 @@ class Events:
                 place = line.number
                 if subject in ("", line.entry.subject):
                     await _written(answer, event(line.number, line.entry.kind, told(line)))
-            if lines or await _set(grown, self._heartbeat):
+            if lines:
+                continue
+            if 0 < await self._ledger.newest() < place:
+                place = 0  # the file was made anew: nothing in it has been told
+                continue
+            if await _set(grown, self._heartbeat):
                 continue
             await _written(answer, b": alive\n\n")
 
