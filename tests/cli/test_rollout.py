@@ -192,7 +192,8 @@ def test_lint_for_machines(config, tmp_path, capsys):
     broken.write_text(CONFIG.replace("{shadow: {}}", "capacity"))
     assert main(["rollout", "lint", str(broken), "--json"]) == 2
     told = json.loads(capsys.readouterr().out)
-    assert (told["ok"], len(told["problems"]), told["rollouts"]) == (False, 1, [])
+    errors = [problem["path"] for problem in told["problems"] if problem["severity"] == "error"]
+    assert (told["ok"], errors, told["rollouts"]) == (False, ["rollouts[0].gates[0]"], [])
 
 
 def test_lint_refuses_what_does_not_exist_yet(config, tmp_path, capsys):
