@@ -46,6 +46,15 @@ def test_opening_tells_conversations_apart():
     assert first != identify("ann", {b"user-agent": b"cline"}, None, (b"system", b"break it"))
 
 
+def test_the_runtime_is_not_the_client():
+    """Cline's session stays one when a run without a terminal is taken up again in one."""
+    piped, shown = (
+        identify("ann", {b"user-agent": b"ai-sdk/openai-compatible/3.0.37 runtime/" + runtime}, None, (b"", b"fix it"))
+        for runtime in (b"bun/1.3.13", b"browser")
+    )
+    assert piped == shown
+
+
 def test_nothing_known_is_nobody():
     """A request without any mark has no session, and nothing is pinned to it."""
     assert identify("ann", {}, None, ()) == NOBODY

@@ -60,7 +60,8 @@ def identify(
     if declared:
         return Session(_digest(caller, declared.id.encode()), declared.source)
     if opening:
-        agent = headers.get(b"user-agent", b"")
+        # Cline takes up a session in a terminal under another runtime than it began with; the AI SDK names it last.
+        agent = headers.get(b"user-agent", b"").partition(b" runtime/")[0]
         return Session(_digest(caller, agent + b"\n" + bounded(opening)), "opening")
     return NOBODY
 
