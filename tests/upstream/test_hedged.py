@@ -87,6 +87,22 @@ async def test_a_client_that_leaves_ends_both():
     assert len(asyncio.all_tasks()) == 1
 
 
+async def test_a_client_that_leaves_as_one_wins_ends_the_winner_too():
+    """The loser is being ended, and the client goes: nobody takes the winner over, so it is closed and settled as well."""
+    first, hedge = Silent(), Silent()
+    stage = Stage(Transport(first), Transport(hedge))
+    running = asyncio.create_task(stage.run())
+    await hedge.reading.wait()
+    close = hedge.close
+    hedge.close = lambda: (close(), running.cancel())
+    first.speak.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert first.closed
+    assert sorted(note[:2] for note in stage.notes.heard) == [("settle", "a/m"), ("settle", "b/m")]
+    assert len(asyncio.all_tasks()) == 1
+
+
 async def test_both_may_fail():
     """The last fault is told, and both failures count."""
     stage = Stage(Transport(Fault(Kind.CONNECT_FAILED)), Transport(streaming(Fault(Kind.PROVIDER_ERROR))))

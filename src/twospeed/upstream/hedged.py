@@ -54,7 +54,9 @@ class Hedged:
             while True:
                 for command in commands:
                     if isinstance(command, Win):
-                        return self._won(command)
+                        won = self._won(command)
+                        await self._gone()  # a client that leaves now leaves the winner to be ended below
+                        return won
                     self._obey(command)
                 event = await self._next()
                 now = self._clock()
@@ -65,8 +67,13 @@ class Hedged:
                 self._end(number, error.kind if isinstance(error, Fault) else Kind.CLIENT_GONE)
             raise
         finally:
-            if self._cancelled:
-                await asyncio.gather(*self._cancelled, return_exceptions=True)
+            await self._gone()
+
+    async def _gone(self) -> None:
+        """Wait until those that were cancelled have ended."""
+        cancelled, self._cancelled = self._cancelled, []
+        if cancelled:
+            await asyncio.gather(*cancelled, return_exceptions=True)
 
     def _won(self, command: Win) -> Try:
         winner = self._legs[command.attempt].current
