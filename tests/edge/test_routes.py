@@ -97,6 +97,15 @@ async def test_what_cannot_be_done_is_said(tmp_path, path, method, options, stat
         assert served.rollouts.held["deep"].state.phase == "draft"
 
 
+async def test_no_drill_opens_the_breaker_of_a_candidate_on_trial(tmp_path):
+    """Its ordered faults would be found with the rollout under way; taken back by hand it harms nobody."""
+    async with controlled(tmp_path) as served:
+        await served.do("start")
+        status, told, _ = await served.ask("/admin/drills", "POST", headers=ANN, json={"by": "regression"})
+        assert (status, told["error"]["type"]) == (409, "impossible")
+        assert "drill by abort" in told["error"]["message"]
+
+
 async def test_a_gate_that_is_closed_is_said(tmp_path):
     """Of another type than an impossible signal, with the reason; the rollout is a refused draft."""
     async with controlled(tmp_path) as served:

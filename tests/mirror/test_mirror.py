@@ -260,7 +260,7 @@ async def test_a_copy_may_cost_money_only_as_budgeted():
 
 
 async def test_requests_out_of_scope_are_not_copied():
-    """Keys, repositories and languages of the rollout's scope hold for copies."""
+    """Keys, repositories and languages of the rollout's scope hold for copies; those of a drill are copied for nobody."""
     scoped = CONFIG.replace("    gates:", "    scope: {repos: [web], languages: [go]}\n    gates:")
     async with shadowing(scoped) as server:
         await server.chat("fix main.go", model="coder")
@@ -269,6 +269,10 @@ async def test_requests_out_of_scope_are_not_copied():
         await server.settled(3)
         assert server.books.dropped == {"scope": 2}
         assert server.books.compared == {"r": 1}
+    async with shadowing(CONFIG) as server:
+        await server.chat(model="coder", headers={"x-twospeed-repo": "twospeed-drill"})
+        await server.settled(1)
+        assert (server.books.dropped, server.books.compared) == ({"scope": 1}, {})
 
 
 async def test_copies_end_with_the_server():

@@ -141,6 +141,14 @@ def test_out_of_scope_is_the_stable_version(scope, asked):
     assert world.meet(session=IN, **asked).arm == ""
 
 
+def test_requests_of_a_drill_are_no_evidence_for_another_rollout():
+    """Once the drill is over they have the stable version of a rollout under way, whatever the place of their session."""
+    world = World().after(*LIVE)
+    assert world.meet(session=IN).arm == "candidate"
+    marked = world.meet(session=IN, headers={b"x-twospeed-repo": b"twospeed-drill"})
+    assert (names(marked)[0], marked.arm) == ("old", "")
+
+
 def test_the_language_of_a_session_is_found_once():
     """It stays that of its opening, however the conversation goes on."""
     world = World(scope={"languages": ["python"]}).after(*LIVE)

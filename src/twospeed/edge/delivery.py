@@ -15,7 +15,7 @@ from twospeed.control.people import PEOPLES
 from twospeed.control.rollouts import Rollouts
 from twospeed.policy import drilling
 from twospeed.policy.audit import Entry, Line
-from twospeed.policy.held import Denied, Held, settled
+from twospeed.policy.held import Denied, Held, begun, settled
 from twospeed.policy.rollout import Phase, Rollout, Signal
 from twospeed.stores.ledger import Scribe
 from twospeed.telemetry.instruments import DRILL_AGE, LEDGER_UP
@@ -106,10 +106,18 @@ class Delivery:
             rollout = drilling.rollout(asked, [settled(held) for held in self.rollouts.held.values()])
         except ValueError as error:
             raise Denied("impossible", str(error)) from None
+        self._undisturbed(rollout, asked.get("by") == "regression")
         reason = tidy(str(asked.get("reason", ""))) or "rollback drill"
         held = await self.rollouts.people.drill(rollout, actor, reason)
         headers = {} if asked.get("everybody") is True else {drilling.HEADER: drilling.MARK}
         return {**self._shown(held), "headers": headers}, held.version
+
+    def _undisturbed(self, drill: Rollout, fails: bool) -> None:
+        """See that no rollout under way is judged by the faults of a drill. Raises: Denied."""
+        for name, held in self.rollouts.held.items():
+            if fails and name != drill.id and begun(held) and settled(held).target.candidate == drill.target.candidate:
+                why = f"'{name}' is under way with {drill.target.candidate}: faults ordered from it would open its breaker"
+                raise Denied("impossible", f"{why} and count against it; end it first, or drill by abort")
 
     async def ended(self, outcome: str, reason: str, actor: str, figures: Mapping[str, Any]) -> dict[str, Any]:
         """Enter what came of a drill, passed or failed."""

@@ -16,6 +16,7 @@ from twospeed.mirror.trial import Tried, trial
 from twospeed.policy.answers import LONGEST_REFUSAL, STALLS, refused, tool_call_valid
 from twospeed.policy.arms import Assigned
 from twospeed.policy.completing import completing
+from twospeed.policy.drilling import MARK
 from twospeed.policy.language import language
 from twospeed.policy.limit import Ask, Limit, Limits, Permit
 from twospeed.policy.money import cost
@@ -200,7 +201,8 @@ class Mirror:
         if split.candidate.name != twin.candidate.name or plan.candidates[0].backend.name != split.stable.name:
             return False
         reason = ""
-        if not within(twin.scope, record.caller, repo(headers)):
+        named = repo(headers)
+        if named == MARK or not within(twin.scope, record.caller, named):
             reason = "scope"
         elif request.stateful or request.bound:
             reason = "stateful"

@@ -13,6 +13,7 @@ import msgspec
 
 from twospeed.policy.affinity import Affinity
 from twospeed.policy.catalogue import Catalogue
+from twospeed.policy.drilling import MARK
 from twospeed.policy.held import Held, settled
 from twospeed.policy.language import HEADER as LANGUAGE_HEADER
 from twospeed.policy.language import language
@@ -192,6 +193,10 @@ class Arms:
     def _placed(self, split: Split, asked: Asked, stable: list[Backend], candidate: list[Backend]) -> Assigned:
         tongue = self._offers.language(asked) if split.tongues and asked.session else ""
         named = repo(asked.headers)
+        if (
+            named == MARK and split.counted and split.rollout != DRILL
+        ):  # of a drill that is over: no evidence for others
+            return Assigned(stable, "", split)
         if not (within(split.scope, asked.caller, named) and speaks(split.scope, tongue)):
             return Assigned(stable, "", split)
         if split.share >= 1.0:
