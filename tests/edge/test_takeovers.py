@@ -66,6 +66,7 @@ async def test_to_one_backend(operator: Operator):
     [
         ("mine", {"tier": "deep", "reason": "r"}, "16 hex digits"),
         ("0123456789abcdef", {"tier": "deep"}, "say why"),
+        ("0123456789abcdef", {"tier": "deep", "reason": "r", "until": "1h"}, "known here: tier, backend, for, reason"),
         ("0123456789abcdef", {"tier": "middle", "reason": "r"}, "fast or deep"),
         ("0123456789abcdef", {"reason": "r"}, "name a `tier` or a `backend`"),
         ("0123456789abcdef", {"tier": "deep", "backend": "two/m", "reason": "r"}, "name a `tier` or a `backend`"),

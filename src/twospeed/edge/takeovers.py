@@ -26,6 +26,7 @@ from twospeed.units import duration
 USUAL, LONGEST = 8 * 3600.0, 30 * 86_400.0  # seconds
 KIND = "session"  # of an entry in the ledger
 MOST_LINES = 100
+_ASKED = frozenset({"tier", "backend", "for", "reason"})
 _ID = re.compile(r"[0-9a-f]{16}")
 
 
@@ -67,6 +68,8 @@ class Takeovers:
 
     async def _take(self, request: web.Request) -> web.Response:
         session, asked = _session(request), await body(request)
+        if not _ASKED.issuperset(asked):
+            raise web.HTTPBadRequest(text="known here: tier, backend, for, reason")
         to, seconds, reason = self._where(asked), _seconds(asked), said(asked, "reason")
         if not reason:
             raise web.HTTPBadRequest(text="say why, in `reason`")
