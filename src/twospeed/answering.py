@@ -64,7 +64,7 @@ class Answering:
         if reply.started:
             if not reply.done:  # the head went out early, with a keep-alive: only the stream can say it now (R1)
                 record.status = reply.status
-                reply.finish(call.dialect.interrupt(fault))
+                reply.finish(call.dialect.interrupt(fault, record.id))
             return
         refusal = call.dialect.refuse(fault, record.id)
         record.status, record.bytes_out = refusal.status, len(refusal.body)

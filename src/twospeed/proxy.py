@@ -213,7 +213,7 @@ class Proxy:
             return
         if record.attempts:
             record.attempts[-1].kind = fault.kind
-        last = reader.interrupt(fault)
+        last = reader.interrupt(fault, record.id)
         record.status, record.bytes_out = 200, len(last)
         if not reply.started:  # else the head went out early, with a keep-alive
             reply.start(200, [EVENT_STREAM, *self._answering.known(record)])

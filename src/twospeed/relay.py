@@ -162,6 +162,6 @@ def interrupt(attempt: Try, reply: Reply, record: Record, fault: Fault) -> None:
         return
     reader = attempt.reader
     assert reader is not None
-    last = reader.good + reader.interrupt(fault)
+    last = reader.good + reader.interrupt(fault, record.id)
     record.bytes_out += len(last)
     reply.finish(last)

@@ -42,6 +42,8 @@ def test_a_refusal_names_the_request():
     refusal = refuse(Fault(Kind.BAD_REQUEST, "words"), "req_1")
     assert json.loads(refusal.body)["request_id"] == "req_1"
     assert dict(refusal.headers)[b"request-id"] == b"req_1"
+    told = json.loads(interrupt(Fault(Kind.RESET, "words"), "req_1").partition(b"data: ")[2])
+    assert told["request_id"] == "req_1"
 
 
 def test_the_providers_own_refusal_is_passed_on():

@@ -65,6 +65,8 @@ async def test_a_stream_that_breaks_says_so_in_the_callers_words(path: str, prov
             text = await answer.text()
         failure, end = BROKEN[path]
         assert (answer.status, text.count(failure), end in text) == (200, 1, False)
+        if path == "/v1/messages":  # the one shape that names the request
+            assert json.loads(text.rpartition("data: ")[2])["request_id"] == answer.headers["x-request-id"]
         assert server.records[0].fault == "truncated"
 
 

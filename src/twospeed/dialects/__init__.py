@@ -77,8 +77,12 @@ class Reader(Protocol):
         Raises: Fault TRUNCATED when the answer had not finished (R12).
         """
 
-    def interrupt(self, fault: Fault) -> bytes:
-        """Say the fault as the event that ends this stream (R11); b"" where the provider has said it itself."""
+    def interrupt(self, fault: Fault, request_id: str = "") -> bytes:
+        """Say the fault as the event that ends this stream (R11); b"" where the provider has said it itself.
+
+        Args:
+            request_id: Told where the shape names the request.
+        """
 
 
 class Spoken(Protocol):
@@ -120,7 +124,7 @@ class Dialect(Spoken, Protocol):
     def refuse(self, fault: Fault, request_id: str = "") -> Refusal:
         """Say the fault in this dialect, before anything was sent; `request_id` where its shape names the request."""
 
-    def interrupt(self, fault: Fault) -> bytes:
+    def interrupt(self, fault: Fault, request_id: str = "") -> bytes:
         """Say the fault as the one event that ends a stream already begun (R11)."""
 
 

@@ -68,9 +68,9 @@ class AnthropicCountTokens:
         """Say the fault as a whole answer."""
         return anthropic_errors.refuse(fault, request_id)
 
-    def interrupt(self, fault: Fault) -> bytes:
+    def interrupt(self, fault: Fault, request_id: str = "") -> bytes:
         """Say the fault as an event; counts are never streamed."""
-        return anthropic_errors.interrupt(fault)
+        return anthropic_errors.interrupt(fault, request_id)
 
     def estimate(self, request: Request) -> bytes:
         """Return an answer made here, from the size of the body."""

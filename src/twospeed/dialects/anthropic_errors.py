@@ -49,10 +49,10 @@ def refuse(fault: Fault, request_id: str = "") -> Refusal:
     return Refusal(status, headers, _body(_type(fault, status), words(fault), request_id))
 
 
-def interrupt(fault: Fault) -> bytes:
+def interrupt(fault: Fault, request_id: str = "") -> bytes:
     """Say the fault as the one event that ends a stream already begun (R11); no message_stop follows it."""
     kind = "overloaded_error" if fault.kind in _BUSY else "api_error"
-    return b"event: error\ndata: " + _body(kind, fault.message) + b"\n\n"
+    return b"event: error\ndata: " + _body(kind, fault.message, request_id) + b"\n\n"
 
 
 def words(fault: Fault) -> str:

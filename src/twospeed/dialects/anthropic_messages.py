@@ -179,9 +179,9 @@ class AnthropicMessages:
         """Say the fault as a whole answer."""
         return anthropic_errors.refuse(fault, request_id)
 
-    def interrupt(self, fault: Fault) -> bytes:
+    def interrupt(self, fault: Fault, request_id: str = "") -> bytes:
         """Say the fault as the event that ends a stream already begun."""
-        return anthropic_errors.interrupt(fault)
+        return anthropic_errors.interrupt(fault, request_id)
 
 
 DIALECT: Dialect = AnthropicMessages()

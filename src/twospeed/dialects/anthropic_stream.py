@@ -106,9 +106,9 @@ class MessagesReader(EventReader):
         """Return the message_stop that a provider forgot after its stop reason. Raises: Fault TRUNCATED."""
         return STOP if self.finish else super().completion()
 
-    def interrupt(self, fault: Fault) -> bytes:
+    def interrupt(self, fault: Fault, request_id: str = "") -> bytes:
         """Say the fault as `event: error`; nothing when the provider has said so itself."""
-        return b"" if self.told else anthropic_errors.interrupt(fault)
+        return b"" if self.told else anthropic_errors.interrupt(fault, request_id)
 
     def _count(self, usage: msgspec.Raw) -> None:
         counted = tokens(usage)

@@ -95,7 +95,7 @@ class EventReader:
         """Take the facts of one event that is not quiet. Raises: Fault ERROR_EVENT, BAD_ANSWER."""
         raise NotImplementedError
 
-    def interrupt(self, fault: Fault) -> bytes:
+    def interrupt(self, fault: Fault, request_id: str = "") -> bytes:
         """Say the fault as the event that ends this stream."""
         raise NotImplementedError
 

@@ -201,7 +201,7 @@ class OpenAiChat:
         """Say the fault as a whole answer."""
         return openai_errors.refuse(fault)
 
-    def interrupt(self, fault: Fault) -> bytes:
+    def interrupt(self, fault: Fault, request_id: str = "") -> bytes:
         """Say the fault as the event that ends a stream already begun."""
         return openai_errors.interrupt(fault)
 

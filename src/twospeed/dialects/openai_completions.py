@@ -197,7 +197,7 @@ class OpenAiCompletions:
         """Say the fault as a whole answer."""
         return openai_errors.refuse(fault)
 
-    def interrupt(self, fault: Fault) -> bytes:
+    def interrupt(self, fault: Fault, request_id: str = "") -> bytes:
         """Say the fault as the event that ends a stream of which nothing is known yet."""
         return openai_errors.interrupt(fault)
 

@@ -113,7 +113,7 @@ class OpenAiEmbeddings:
         """Say the fault as a whole answer."""
         return openai_errors.refuse(fault)
 
-    def interrupt(self, fault: Fault) -> bytes:
+    def interrupt(self, fault: Fault, request_id: str = "") -> bytes:
         """Say the fault as an event; embeddings are never streamed."""
         return openai_errors.interrupt(fault)
 

@@ -213,7 +213,7 @@ class OpenAiResponses:
         """Say the fault as a whole answer."""
         return openai_errors.refuse(fault)
 
-    def interrupt(self, fault: Fault) -> bytes:
+    def interrupt(self, fault: Fault, request_id: str = "") -> bytes:
         """Say the fault as the event that ends a stream of which nothing is known yet."""
         return ResponsesReader().interrupt(fault)
 

@@ -134,7 +134,7 @@ class ResponsesReader(EventReader):
             self.committed = True
             self.output_events += 1
 
-    def interrupt(self, fault: Fault) -> bytes:
+    def interrupt(self, fault: Fault, request_id: str = "") -> bytes:
         """Say the fault as `response.failed` of the same response; nothing when the provider has said so itself."""
         return b"" if self.told else failed(fault, self._head, self.sequence + 1)
 

@@ -89,7 +89,7 @@ class ShapedReader(StreamReader):
         """Return what is still owed to the client at the end of the body. Raises: Fault TRUNCATED."""
         return self._shaped(super().end())
 
-    def interrupt(self, fault: Fault) -> bytes:
+    def interrupt(self, fault: Fault, request_id: str = "") -> bytes:
         """Say the fault as the event that ends this stream; a newer keystroke ends it without an error."""
         return superseded(self._shape) if fault.kind is Kind.SUPERSEDED else interrupt(fault)
 

@@ -146,7 +146,7 @@ class StreamReader:
         self.ended = True
         return rest + sse.DONE
 
-    def interrupt(self, fault: Fault) -> bytes:
+    def interrupt(self, fault: Fault, request_id: str = "") -> bytes:
         """Say the fault as an error event; see `dialects.Reader`."""
         return interrupt(fault)
 

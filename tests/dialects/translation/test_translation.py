@@ -54,7 +54,7 @@ def played(reader, answer: bytes, sizes) -> tuple[bytes, str]:
         return out + reader.end(), ""
     except Fault as fault:
         told = f"{fault.kind}: {fault.detail}"
-        return (out + reader.good + reader.interrupt(fault) if reader.committed else b""), told
+        return (out + reader.good + reader.interrupt(fault, "req_seed") if reader.committed else b""), told
 
 
 def whole(way, client: str, provider: str, case: str) -> bytes:

@@ -83,9 +83,9 @@ class Heard:
             self._good = self._left()
             raise
 
-    def interrupt(self, fault: Fault) -> bytes:
+    def interrupt(self, fault: Fault, request_id: str = "") -> bytes:
         """Say the fault as the event that ends this stream."""
-        return self._reader.interrupt(fault)
+        return self._reader.interrupt(fault, request_id)
 
     def _passed(self, block: bytes) -> bytes:
         self._scribe.hear(block)

@@ -57,7 +57,7 @@ class Speaker(Protocol):
     def end(self, end: End) -> bytes:
         """End the stream."""
 
-    def interrupt(self, fault: Fault) -> bytes:
+    def interrupt(self, fault: Fault, request_id: str = "") -> bytes:
         """Say that the stream broke."""
 
     def whole(self, end: End) -> bytes:
@@ -171,10 +171,10 @@ class Answering:
         """End the stream."""
         return self._flush() + self.speaker.end(self._ending(finish, usage))
 
-    def interrupt(self, fault: Fault) -> bytes:
+    def interrupt(self, fault: Fault, request_id: str = "") -> bytes:
         """Say that the stream broke."""
         begun = b"" if self._head else self._begin(Begin(""))
-        return begun + self.speaker.interrupt(fault)
+        return begun + self.speaker.interrupt(fault, request_id)
 
     def whole(self, finish: str, usage: Usage | None) -> bytes:
         """Say all of it in one body."""
@@ -263,9 +263,9 @@ class TranslatedReader:
             self._good = self._heard(self._native.good)
             raise
 
-    def interrupt(self, fault: Fault) -> bytes:
+    def interrupt(self, fault: Fault, request_id: str = "") -> bytes:
         """Say the fault as the event that ends this stream."""
-        return self._answering.interrupt(fault)
+        return self._answering.interrupt(fault, request_id)
 
     def _said(self, block: bytes) -> bytes:
         said = self._heard(block)

@@ -81,7 +81,7 @@ class ChatSpeaker:
             last += self._shell + b',"choices":[],"usage":' + _encode(usage) + b"}\n\n"
         return last + sse.DONE
 
-    def interrupt(self, fault: Fault) -> bytes:
+    def interrupt(self, fault: Fault, request_id: str = "") -> bytes:
         """Say that the stream broke."""
         return openai_errors.interrupt(fault)
 

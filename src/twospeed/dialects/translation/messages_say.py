@@ -74,9 +74,9 @@ class MessagesSpeaker:
         last = _event("message_delta", delta=delta, usage=_usage(end.usage or Usage()))
         return self._stop() + last + _event("message_stop")
 
-    def interrupt(self, fault: Fault) -> bytes:
+    def interrupt(self, fault: Fault, request_id: str = "") -> bytes:
         """Say that the stream broke."""
-        return anthropic_errors.interrupt(fault)
+        return anthropic_errors.interrupt(fault, request_id)
 
     def whole(self, end: End) -> bytes:
         """Say all of it in one body."""

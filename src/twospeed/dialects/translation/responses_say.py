@@ -75,7 +75,7 @@ class ResponsesSpeaker:
         status = "incomplete" if reason else "completed"
         return before + self._event(status, response=self._response(status, reason, end.usage or Usage()))
 
-    def interrupt(self, fault: Fault) -> bytes:
+    def interrupt(self, fault: Fault, request_id: str = "") -> bytes:
         """Say that the stream broke."""
         head = self._head
         known = Response(id=f"resp_{head.id}", created_at=head.created, model=head.model)
