@@ -113,6 +113,18 @@ def test_cuts_change_nothing(client: str, provider: str, case: str):
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("dialect", NAMES)
+def test_one_cut_anywhere_changes_nothing(dialect: str, case: str):
+    """Whichever byte of a stream is the last to come in time, the rest goes on from there."""
+    answer = (GOLDEN / f"answer/{dialect}-{case}.sse").read_bytes()
+    request = asked(dialect, case, stream=True)
+    expected = played(DIALECTS[dialect].reader(request), answer, iter([len(answer)]))
+    for cut in range(1, len(answer)):
+        heard = played(DIALECTS[dialect].reader(request), answer, iter([cut, len(answer)]))
+        assert heard == expected, cut
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("dialect", NAMES)
 def test_the_same_dialect_passes_bytes(dialect: str, case: str):
     """Spoken to a provider of its own dialect, a body changes in its model only, a stream and an answer not at all."""
     body = (GOLDEN / f"ask/{dialect}-{case}.json").read_bytes()
