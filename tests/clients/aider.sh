@@ -1,12 +1,26 @@
 #!/usr/bin/env bash
-# aider: one message about a file, to its end.
+# aider: two turns about a file, streamed; ask and architect mode; a commit message.
 . "$(dirname "$0")/setup.sh"
 python_packages aider-chat==0.86.2
 project
 serve
-aider --openai-api-base "$URL/v1" --openai-api-key any --model openai/auto --no-show-model-warnings --no-check-update \
-    --no-analytics --yes-always --no-auto-commits --no-pretty --message "what does calc.py do?" calc.py >"$PLACE/out" 2>&1 || { cat "$PLACE/out"; failed "exit $?"; }
-grep -q "Tokens:" "$PLACE/out" || { cat "$PLACE/out"; failed "no turn"; }
-! grep -qi "litellm\.\|Retrying" "$PLACE/out" || { cat "$PLACE/out"; failed "errors"; }
-seen chat --plain --turns 1
-ok "$(grep Tokens: "$PLACE/out" | head -1)"
+
+ask() { # OPTION...: one run of it
+    aider --openai-api-base "$URL/v1" --openai-api-key any --model openai/auto --no-show-model-warnings --no-check-update \
+        --no-analytics --yes-always --no-auto-commits --no-pretty "$@" calc.py >"$PLACE/out" 2>&1 || { cat "$PLACE/out"; failed "exit $?"; }
+    ! grep -qi "litellm\.\|Retrying" "$PLACE/out" || { cat "$PLACE/out"; failed "errors"; }
+}
+answered() { grep -q "Tokens:" "$PLACE/out" || { cat "$PLACE/out"; failed "no turn"; }; }
+
+rm -rf .aider*
+ask --message "what does calc.py do?"; answered
+ask --restore-chat-history --message "and what is wrong with add?"; answered
+seen "two turns" --plain
+ask --chat-mode ask --message "what does calc.py do?"; answered
+seen "ask" --plain --turns 1
+ask --architect --message "fix add in calc.py"; answered
+seen "architect" --plain --sessions 2
+echo '# more' >>calc.py
+ask --commit
+seen "commit message" --plain --turns 1
+ok "two turns, ask, architect, commit message"
