@@ -86,3 +86,15 @@ def test_a_line_that_names_a_file_may_be_all_that_is_asked():
     ask = separate(conversation("Fix the bug in src/a.py:\n```python\nx = (1\n```"))
     assert "Fix the bug" in ask.text
     assert ask.code == "x = (1"
+
+
+def test_orders_that_the_system_text_ends_with_are_not_asked():
+    """aider repeats its whole edit format behind each question; another's long last lines stay."""
+    orders = "\n\nYou MUST return every file whole.\n" + "Every listing MUST name its file above.\n" * 9
+    system = Message("system", msgspec.Raw(json.dumps("You edit code." + orders).encode()))
+    for text, expected in ((ASKED + orders, ASKED), (ASKED + orders + "Well?", ASKED + orders + "Well?")):
+        user = conversation(text).messages[0]
+        assert separate(Conversation("/v1/chat/completions", [system, user])).text == expected
+    short = Message("system", msgspec.Raw(b'"Be brief."'))
+    asked = [short, conversation(f"{ASKED} Be brief.").messages[0]]
+    assert separate(Conversation("/v1/chat/completions", asked)).text == f"{ASKED} Be brief."

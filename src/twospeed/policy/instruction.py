@@ -23,11 +23,13 @@ WORDLESS = 10  # letters; up to this many beside material, a message says nothin
 SHORT_ASK = 9  # letters; below this an ask needs the one before it to mean anything
 SELF_CONTAINED = 480  # characters; a longer instruction is not about code that stood before it
 MAX_NESTING = 4  # of tags in tags
+SAID_TWICE = 200  # bytes; a message that ends with as much of the end of the system text repeats standing orders
 LEAST_SENTENCES = 0.1  # of a tagged block that may be what is asked
 
 _POINTS = re.compile(r"\b(?:th(?:is|ese)|following|above|below|here|selected|selection|snippet)\b")
 _POINTERS = ("this", "these", "following", "above", "below", "here", "select", "snippet")
 _NAMED = re.compile(r"\b\d*([^\W\d]\w*+)(?=\()|(?<=`)([^\W\d]\w*)")
+_LINES = re.compile(rb"(?<!\\)\\n")  # line ends as JSON writes them
 _ORDERS = re.compile(r"\b(?:MUST|NEVER|ALWAYS|IMPORTANT|CRITICAL|DO NOT|SHOULD|CANNOT|NOTE)\b")
 
 
@@ -95,6 +97,8 @@ def separate(
         if message.role != "user":
             continue
         pieces = pieces_of(message.content, parts)
+        if len(pieces) == 1 and len(pieces[0]) > SAID_TWICE:
+            pieces = [_without_orders(pieces[0], system_of(conversation))]
         ask = read(pieces) if pieces else _NOTHING  # none where it only brings tool results
         if found.text or found.code:
             ask = Ask(f"{found.text}\n{ask.text}".strip()[:TEXT_CHARS], found.code or ask.code)
@@ -104,6 +108,17 @@ def separate(
         if looked_at == LOOK_BACK:
             break
     return _told_by_system(conversation, found)
+
+
+def _without_orders(piece: bytes, system: msgspec.Raw) -> bytes:
+    """Return a message without the lines at its end that end the system text as well: aider says its format in both."""
+    if not piece.endswith(bytes(memoryview(system)[-SAID_TWICE:])):
+        return piece
+    told = bytes(system)
+    for line in _LINES.finditer(piece) if len(told) > SAID_TWICE else ():
+        if told.endswith(piece[line.start() :]):
+            return piece[: line.start()] + b'"'
+    return piece
 
 
 def _told_by_system(conversation: Conversation, ask: Ask) -> Ask:
