@@ -1,8 +1,12 @@
 """The C heap of a serving process."""
 
+import gc
 import platform
 import subprocess
 import sys
+import weakref
+
+from twospeed.edge.heap import settle, tidy
 
 PROGRAM = """
 import resource
@@ -24,3 +28,26 @@ def test_bodies_reuse_the_memory_of_those_before():
     assert kept == str(platform.libc_ver()[0] == "glibc")
     if kept == "True":
         assert int(faults) < 200
+
+
+class Ring:
+    """Something that refers to itself, as the parts of a snapshot do to each other."""
+
+    def __init__(self) -> None:
+        self.round = self
+
+
+def test_what_a_configuration_leaves_behind_is_freed():
+    """Also what was hidden from collections when the server started."""
+    ring = Ring()
+    seen, thresholds = weakref.ref(ring), gc.get_threshold()
+    try:
+        settle()
+        del ring
+        gc.collect()
+        assert seen() is not None
+        tidy()
+        assert seen() is None
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()

@@ -33,3 +33,10 @@ def settle() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+
+
+def tidy() -> None:
+    """Free what a configuration that is gone has left behind: its parts refer to each other, and `settle` hid some of them."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()

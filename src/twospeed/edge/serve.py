@@ -14,7 +14,7 @@ from twospeed.edge.api import Api
 from twospeed.edge.arming import Arming
 from twospeed.edge.desk import OneProcess
 from twospeed.edge.flag_notes import note_flags
-from twospeed.edge.heap import settle
+from twospeed.edge.heap import settle, tidy
 from twospeed.edge.http import HttpServer
 from twospeed.edge.late_admin import Address, LateAdmin
 from twospeed.edge.reloads import Reloads
@@ -144,6 +144,7 @@ class Server:
             note_flags(self.ledger, old.loaded, loaded)
         self.rollouts.configure(loaded.config.rollouts)
         self._retiring = asyncio.create_task(self._retire(self._retiring, old, new))
+        self._retiring.add_done_callback(lambda _: tidy())
         self._memory.health.settings = loaded.config.breaker
         self._renew(loaded)
         self.reporting.reloaded(loaded)
