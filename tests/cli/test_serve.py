@@ -1,13 +1,11 @@
 """`twospeed serve` as a process: starts, answers, reloads, drains."""
 
 import asyncio
-import os
-import re
 import signal
-import sys
 
 import aiohttp
 import pytest
+from tests.processes import running
 
 from twospeed.cli import FAILED, MISUSED, main
 from twospeed.cli.serve import screen
@@ -46,37 +44,15 @@ def test_a_bad_file_does_not_start(tmp_path, capsys, monkeypatch):
     assert "c.yaml:1:" in capsys.readouterr().err
 
 
-class Process:
-    """A serving process and what it says."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-        self.said = ""
-
-    async def until(self, pattern: str) -> re.Match[str]:
-        """Read what it says until this appears."""
-        async with asyncio.timeout(20):
-            while not (found := re.search(pattern, self.said)):
-                line = await self.process.stderr.readline()
-                assert line, self.said
-                self.said += line.decode()
-        return found
-
-
 @pytest.fixture
 async def served(tmp_path):
     """Serve CONFIG from a file in a process of its own."""
     path = tmp_path / "c.yaml"
     path.write_text(CONFIG)
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "twospeed", "serve", "--config", str(path), "--log", "json"),
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONUNBUFFERED": "1", "TWOSPEED_STATE_DIR": str(tmp_path / "state")},
-    )
-    yield Process(process), path
-    if process.returncode is None:
-        process.kill()
-    await process.wait()
+    async with running(
+        "serve", "--config", str(path), "--log", "json", TWOSPEED_STATE_DIR=str(tmp_path / "state")
+    ) as process:
+        yield process, path
 
 
 async def test_stream_in_flight_survives_sigterm(served):
@@ -138,24 +114,14 @@ async def test_a_broken_file_does_not_stop_the_next_start(served, tmp_path, allo
     process.process.terminate()
     await process.process.wait()
     path.write_text("tiers: 3\n")
-    again = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "twospeed", "serve", "--config", str(path), "--log", "off"),
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONUNBUFFERED": "1", "TWOSPEED_STATE_DIR": str(tmp_path / "state")},
-    )
-    try:
+    state = str(tmp_path / "state")
+    async with running("serve", "--config", str(path), "--log", "off", TWOSPEED_STATE_DIR=state) as again:
         if allowed:
-            said = Process(again)
-            await said.until("IS NOT VALID. Serving the configuration that served last")
-            await said.until(r"serves (http://\S+)/v1")
-            assert "c.yaml:1:" in said.said
+            await again.until("IS NOT VALID. Serving the configuration that served last")
+            await again.until(r"serves (http://\S+)/v1")
+            assert "c.yaml:1:" in again.said
         else:
-            async with asyncio.timeout(20):
-                assert await again.wait() == MISUSED
-    finally:
-        if again.returncode is None:
-            again.kill()
-        await again.wait()
+            assert await again.ended() == MISUSED
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
