@@ -4,6 +4,7 @@ Refusals, estimates and empty completions in the caller's dialect; headers with 
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import cast
 
 from twospeed.deciding import Call
@@ -33,20 +34,16 @@ class Answering:
 
     def headers(self, record: Record, attempt: Try | None, allowance: Sequence[Pair] = ()) -> list[Pair]:
         """Every answer says which request this was and where it went; a limited key hears of its own limits only."""
-        passed = self._passed(attempt) if attempt else []
+        headers = self._passed(attempt) if attempt else []
         if allowance:
-            passed = [*without_limits(passed), *allowance]
-        backend = record.backend
-        return [
-            *passed,
-            (b"x-request-id", record.id.encode()),
-            (b"x-twospeed-tier", record.tier.encode()),
-            (b"x-twospeed-backend", backend.encode("latin-1", "replace")),
-            (b"x-twospeed-reason", ",".join(record.reasons[:3]).encode("latin-1", "replace")),
-            (b"x-twospeed-attempts", b"%d" % len(record.attempts)),
-            *(_arm_headers(record) if record.arm else ()),
-            *(((b"x-twospeed-explain", header(record.explained)),) if record.told else ()),
-        ]
+            headers = [*without_limits(headers), *allowance]
+        headers.append((b"x-request-id", record.id.encode()))
+        headers += _decision(record.tier, record.backend, record.reasons[:3], len(record.attempts))
+        if record.arm:
+            headers += _arm_headers(record)
+        if record.told:
+            headers.append((b"x-twospeed-explain", header(record.explained)))
+        return headers
 
     def early(self, call: Call, record: Record) -> list[Pair]:
         """Headers for a head that goes out before it is known who will serve."""
@@ -102,6 +99,16 @@ class Answering:
         if attempt.dropped and attempt.job.headers.get(b"x-twospeed-explain") == b"1":
             passed.append((b"x-twospeed-dropped", ", ".join(attempt.dropped).encode("ascii", "replace")))
         return passed
+
+
+@lru_cache(maxsize=1_024)
+def _decision(tier: str, backend: str, reasons: tuple[str, ...], attempts: int) -> tuple[Pair, ...]:
+    return (
+        (b"x-twospeed-tier", tier.encode()),
+        (b"x-twospeed-backend", backend.encode("latin-1", "replace")),
+        (b"x-twospeed-reason", ",".join(reasons).encode("latin-1", "replace")),
+        (b"x-twospeed-attempts", b"%d" % attempts),
+    )
 
 
 def _arm_headers(record: Record) -> tuple[Pair, Pair]:

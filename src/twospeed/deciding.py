@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from twospeed.dialects import Dialect
 from twospeed.errors import Fault
-from twospeed.policy import patience
 from twospeed.policy.access import Caller
 from twospeed.policy.arms import Arms, Asked, Assigned
 from twospeed.policy.catalogue import Catalogue
@@ -26,6 +25,7 @@ from twospeed.policy.flags import Flags
 from twospeed.policy.headers import Pair
 from twospeed.policy.language import language
 from twospeed.policy.marks import has_image
+from twospeed.policy.patience import patience
 from twospeed.policy.plan import Needs, Planner, fitting
 from twospeed.policy.race import MAX_ATTEMPTS
 from twospeed.policy.scope import repo
@@ -139,7 +139,7 @@ class Deciding:
         except Fault:
             record.tier, record.reasons = decided
             return None  # nobody there can serve it either; what the client hears is why its own tier could not
-        deadline = min(moved.deadline, record.started_at + patience.total(call.headers))
+        deadline = min(moved.deadline, record.started_at + patience(call.headers).total)
         return replace(moved, most=max(1, MAX_ATTEMPTS - len(record.attempts)), deadline=deadline)
 
     def _turned(self, flags: Flags, call: Call, record: Record, request: Request) -> Switches | None:
@@ -158,6 +158,12 @@ class Deciding:
     ) -> tuple[Verdict, Sequence[Backend]]:
         """Find tier and backends; none where the answer can be estimated here instead."""
         dialect = call.dialect
+        if self._switching is None:
+            settled = self._chooser.settled(
+                request, call.headers, call.caller, dialect.served_by, record.session, switches
+            )
+            if settled is not None:
+                return settled
         case = Case(
             request,
             call.headers,
@@ -220,8 +226,8 @@ class Deciding:
     ) -> Plan:
         record.tier, record.reasons = verdict.tier, verdict.reasons
         record.score, record.gain = verdict.score, verdict.gain
-        waits = patience.total(call.headers), patience.idle(call.headers)
-        needs = Needs(int(len(request.body) / BYTES_PER_TOKEN), _shows(call, request, backends), *waits)
+        total, idle = patience(call.headers)
+        needs = Needs(int(len(request.body) / BYTES_PER_TOKEN), _shows(call, request, backends), total, idle)
         offer: Offer | None = None
         if assigned is not None:
             backends, offer = self._armed(assigned, record, request, needs)
@@ -265,6 +271,6 @@ def _may_be_empty(call: Call, request: Request) -> bool:
 
 def _shows(call: Call, request: Request, backends: Sequence[Backend]) -> bool:
     """Say whether images are in a request, as far as that makes a difference to where it may go."""
-    if b"image" not in request.body or len({backend.images for backend in backends}) < 2:
+    if len(backends) < 2 or len({backend.images for backend in backends}) < 2 or b"image" not in request.body:
         return False
     return has_image(open_all(call.dialect.conversation(request).messages))

@@ -120,7 +120,8 @@ class Proxy:
             seat = await self._seats.take(plan.tier, plan.deadline)
             if plan.hedge is not None and self._seats.use(plan.tier) > plan.hedge.busy:
                 plan = replace(plan, hedge=None)
-            heartbeat = self._heartbeat(call, plan, reply, record)
+            if plan.stream:
+                heartbeat = self._heartbeat(call, plan, reply, record)
             try:
                 attempt = await self._attempts.run(plan, _job(call, request, record), record)
             except Fault as fault:
@@ -134,7 +135,7 @@ class Proxy:
             self._planner.bind(plan.tier, record.session, attempt.row.backend.name, self._clock())
             if assigned is not None and self.arms is not None:
                 self.arms.served(assigned.split, record.session, attempt.row.backend.name)
-            if may_resume(plan, call.dialect, request) and attempt.reader is not None:
+            if plan.resume and attempt.reader is not None and may_resume(plan, call.dialect, request):
                 resume = Resume(self._attempts, plan, attempt.job, record, attempt, self._clock)
             else:
                 _let_go(call, request)
@@ -195,7 +196,7 @@ class Proxy:
 
     def _heartbeat(self, call: Call, plan: Plan, reply: Reply, record: Record) -> Heartbeat | None:
         after = self.catalogue.lanes[plan.tier].keepalive_after
-        if not (plan.stream and after):
+        if not after:
             return None
         return Heartbeat(reply, lambda: self._answering.early(call, record), call.dialect.keep_alive, after)
 
@@ -254,7 +255,8 @@ class Proxy:
             reader = attempt.reader
             record.finish = reader.finish if reader else attempt.finish
             record.usage = attempt.usage if resume is None else resume.total(attempt.usage)
-            record.notes += [f"dropped:{what}" for what in attempt.dropped]
+            if attempt.dropped:
+                record.notes += [f"dropped:{what}" for what in attempt.dropped]
             record.cost = bill(record.attempts)
             if record.thread and self._switching is not None:
                 self._switching.served(record)

@@ -400,6 +400,9 @@ class Record(msgspec.Struct):
     @property
     def backend(self) -> str:
         """Name of the backend that served, or was tried last, "" when none was."""
+        attempts = self.attempts
+        if len(attempts) == 1:
+            return attempts[0].backend.name
         served = self.served
         return served.backend.name if served else ""
 

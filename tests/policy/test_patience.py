@@ -4,7 +4,7 @@ from math import inf
 
 import pytest
 
-from twospeed.policy.patience import LEAST, idle, total
+from twospeed.policy.patience import LEAST, patience
 
 
 @pytest.mark.parametrize(
@@ -21,10 +21,10 @@ from twospeed.policy.patience import LEAST, idle, total
 )
 def test_seconds_are_read(value: bytes, seconds: float):
     """Seconds count; nonsense says nothing."""
-    assert total({b"x-stainless-timeout": value}) == seconds
+    assert patience({b"x-stainless-timeout": value}).total == seconds
 
 
 def test_the_shortest_wish_counts():
     """Several headers: the soonest of all."""
-    assert total({b"x-request-timeout": b"20", b"x-stainless-timeout": b"10"}) == 10.0
-    assert idle({b"x-stainless-read-timeout": b"5", b"x-stainless-timeout": b"1"}) == 5.0
+    assert patience({b"x-request-timeout": b"20", b"x-stainless-timeout": b"10"}).total == 10.0
+    assert patience({b"x-stainless-read-timeout": b"5", b"x-stainless-timeout": b"1"}).idle == 5.0

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from twospeed.errors import Fault, Kind
 from twospeed.policy.access import Caller
-from twospeed.policy.catalogue import Catalogue
+from twospeed.policy.catalogue import CACHED, Catalogue
 from twospeed.policy.content import open_all
 from twospeed.policy.down import OTHER
 from twospeed.policy.language import language
@@ -21,6 +21,9 @@ from twospeed.policy.rules import Asked, Rules
 from twospeed.policy.switching import Switching
 from twospeed.policy.wishes import wished
 from twospeed.types import TIERS, Backend, Conversation, Request, Switches, Tier, Verdict
+
+Choice = tuple[Verdict, Sequence[Backend]]
+_PIN = b"x-twospeed-tier"
 
 
 class Case(msgspec.Struct):
@@ -61,8 +64,38 @@ class Chooser:
         self._catalogue = catalogue
         self._planner = planner
         self._policy = policy
+        self._by_name = not (policy.rules or policy.observe)  # nothing of the operator's comes before a name
+        self._settled: dict[tuple[str, str, tuple[str, ...], str], Choice | None] = {}
 
-    def choose(self, case: Case) -> tuple[Verdict, Sequence[Backend]]:
+    def settled(
+        self,
+        request: Request,
+        headers: Mapping[bytes, bytes],
+        caller: Caller,
+        served_by: tuple[str, ...],
+        session: str,
+        switches: Switches | None,
+    ) -> Choice | None:
+        """Return what `choose` says where the requested name alone decides; that is worked out once for each name.
+
+        None where anything else has a say: a rule, a flag, an operator, a header, wishes, or what the request contains.
+
+        Raises: Fault MODEL_NOT_FOUND.
+        """
+        if not self._by_name or switches is not None or request.wishes is not None or _PIN in headers:
+            return None
+        if session and self._planner.pinned(session) is not None:
+            return None
+        key = request.model, caller.name, served_by, request.bound
+        try:
+            return self._settled[key]
+        except KeyError:
+            choice = self._by_name_alone(request, caller, served_by)
+            if len(self._settled) < CACHED:
+                self._settled[key] = choice
+            return choice
+
+    def choose(self, case: Case) -> Choice:
         """Find the tier, and the backends of it that this caller may use and that can serve the request.
 
         Returns: no backends where those there are speak none of these dialects; `unserved` says it in words.
@@ -78,6 +111,14 @@ class Chooser:
         if backends and request.wishes is not None:
             backends = self._wished(request, caller, verdict, list(backends), served_by)
         return verdict, backends
+
+    def _by_name_alone(self, request: Request, caller: Caller, served_by: tuple[str, ...]) -> Choice | None:
+        route = self._route(caller, request)
+        if route.tier is None:
+            return None
+        served_by = (request.dialect,) if request.bound else served_by
+        choice = self._planner.within_reach(pinned(route, route.tier), route, caller, served_by)
+        return choice if choice[1] else None
 
     def _taken_over(self, case: Case) -> tuple[Route, Verdict] | None:
         """Return where an operator has sent this session, None where the caller's key does not reach that."""
@@ -215,7 +256,7 @@ def pinned_tier(headers: Mapping[bytes, bytes]) -> Tier | None:
     >>> pinned_tier({b"x-twospeed-tier": b"Deep"})
     'deep'
     """
-    value = headers.get(b"x-twospeed-tier")
+    value = headers.get(_PIN)
     if value is None:
         return None
     for tier in TIERS:
@@ -230,9 +271,12 @@ def choose(route: Route, classify: Callable[[], Verdict]) -> Verdict:
     >>> choose(Route("deep", reason="alias"), lambda: Verdict("fast", ())).reasons
     ('pinned:alias',)
     """
-    if route.tier is not None:
-        return Verdict(route.tier, (f"pinned:{route.reason}",))
-    return classify()
+    return classify() if route.tier is None else pinned(route, route.tier)
+
+
+def pinned(route: Route, tier: Tier) -> Verdict:
+    """Return the verdict of a route that has a tier."""
+    return Verdict(tier, (f"pinned:{route.reason}",))
 
 
 def unserved(request: Request) -> Fault:

@@ -213,11 +213,10 @@ class Planner:
             offer: By which the first is on trial.
         """
         lane = self._lanes[tier]
-        order = [backend.name for backend in fitting(backends, needs)]
-        known = {backend.name: backend for backend in backends}
+        order = fitting(backends, needs)
         if len(order) > 1 and not ordered and request.wishes is None:
-            order = self._ordered(lane, order, backends, session, tier, now)
-        candidates = tuple([self._candidate(known[name], tier, lane) for name in order])
+            order = self._ordered(lane, order, session, tier, now)
+        candidates = tuple([self._candidate(backend, tier, lane) for backend in order])
         if needs.idle < lane.timeouts.idle:
             candidates = tuple([_hurried(candidate, needs.idle) for candidate in candidates])
         tries = most(lane.when_down)
@@ -257,15 +256,15 @@ class Planner:
             self._affinity.put(key, backend)
 
     def _ordered(
-        self, lane: Lane, names: list[str], backends: Sequence[Backend], session: str, tier: Tier, now: float
-    ) -> list[str]:
-        order = lane.rank.order(names, self.health, session, self._load)
+        self, lane: Lane, backends: Sequence[Backend], session: str, tier: Tier, now: float
+    ) -> Sequence[Backend]:
+        named = {backend.name: backend for backend in backends}
+        order = lane.rank.order(list(named), self.health, session, self._load)
         bound = self._affinity.bound(affinity_key(session, tier)) if session else None
-        if bound is None or bound.backend == order[0] or bound.backend not in order:
-            return order
-        if not self._holds(bound, backends, now):
-            return order
-        return [bound.backend, *(name for name in order if name != bound.backend)]
+        first = bound.backend if bound is not None else order[0]
+        if bound is not None and first != order[0] and first in named and self._holds(bound, backends, now):
+            order = [first, *(name for name in order if name != first)]
+        return [named[name] for name in order]
 
     def _holds(self, bound: Bound, backends: Sequence[Backend], now: float) -> bool:
         """Say whether a session gains from going back: its backend is healthy and has the prompt in its cache."""
