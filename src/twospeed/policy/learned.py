@@ -7,6 +7,7 @@ only, no state: the same request always gets the same score. `benchmarks/train_r
 """
 
 from collections.abc import Callable
+from functools import cache
 from importlib import resources
 from itertools import repeat
 from math import exp, sqrt
@@ -144,6 +145,12 @@ def load(path: Path | None = None) -> Learned:
     if path is not None:
         with path.open("rb") as file:
             return _read(file)
+    return _packaged()
+
+
+@cache
+def _packaged() -> Learned:
+    """Read it once: every configuration wants it, and it does not change while a process runs."""
     with resources.files("twospeed").joinpath("data", PACKAGED).open("rb") as file:
         return _read(file)
 
