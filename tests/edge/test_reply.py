@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from twospeed.edge.line import Line
-from twospeed.edge.reply import Reply, header_lines, status_line
+from twospeed.edge.reply import header_lines, reply_to, status_line
 from twospeed.edge.wire import Head
 from twospeed.errors import Fault, Kind
 
@@ -42,7 +42,7 @@ class Desk:
         self.sink = Sink()
         self.line = Line(self.sink, asyncio.get_running_loop(), stall_timeout=1.0)
         self.line.closing = closing
-        self.reply = Reply(self.line, Head(method, "/", "", {}, http10=http10, keep_alive=keep_alive))
+        self.reply = reply_to(Head(method, "/", "", {}, http10=http10, keep_alive=keep_alive), self.line)
 
     @property
     def writes(self) -> list[bytes]:

@@ -43,14 +43,12 @@ class Api:
             return self.refuse(head, fault)
         return None
 
-    async def serve(self, call: Call, reply: Reply) -> None:
+    def serve(self, call: Call, reply: Reply) -> Awaitable[None] | None:
         """Run what `admit` settled."""
         step: Step = call.head.context
         if b"origin" in call.head.headers:
             reply.extra = welcome(self.runtime.origins, call.head.headers)
-        waiting = step(call, reply)
-        if waiting is not None:
-            await waiting
+        return step(call, reply)
 
     def refuse(self, head: Head | None, fault: Fault) -> Refusal:
         """Say a fault in the dialect of the path, or as OpenAI does where there is none."""

@@ -2,6 +2,7 @@
 
 import logging
 import traceback
+from collections.abc import Awaitable
 from typing import Protocol
 
 import msgspec
@@ -32,8 +33,10 @@ class App(Protocol):
     def refuse(self, head: Head | None, fault: Fault) -> Refusal:
         """Render a fault of the engine; `head` is None when it could not be read. Must not block or raise."""
 
-    async def serve(self, call: Call, reply: Reply) -> None:
-        """Answer one request. Cancelled when the client goes (`reply.gone`), and when the server closes.
+    def serve(self, call: Call, reply: Reply) -> Awaitable[None] | None:
+        """Answer one request: at once, or once what this returns has been awaited.
+
+        Cancelled when the client goes (`reply.gone`), and when the server closes.
 
         A Fault raised before the answer was started is answered with `refuse`; after that the connection is cut.
         """

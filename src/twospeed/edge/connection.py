@@ -14,7 +14,7 @@ from twospeed.dialects import Refusal
 from twospeed.edge.app import Call, reported
 from twospeed.edge.body import ChunkedBody, SizedBody
 from twospeed.edge.line import NEVER, Line
-from twospeed.edge.reply import Reply
+from twospeed.edge.reply import Reply, reply_to
 from twospeed.edge.serving import Serving
 from twospeed.edge.shared import Shared
 from twospeed.edge.wire import Head
@@ -110,7 +110,6 @@ class Connection(asyncio.Protocol):
         self._head = self._body = None
         self.serving.leave()
         if self.serving.task is None:
-            self.serving.release()
             self._shared.forget(self)
 
     def pause_writing(self) -> None:
@@ -124,6 +123,11 @@ class Connection(asyncio.Protocol):
             self._read_on()
 
     # What the server says
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is under way, from the end of its head until it is served."""
+        return self._phase == _BODY or self.serving.task is not None
 
     def tick(self, now: float) -> None:
         """Act on a deadline that has passed, and on a client that takes nothing."""
@@ -213,7 +217,6 @@ class Connection(asyncio.Protocol):
 
     def _begin_body(self, head: Head, now: float, first: bytes) -> bytes:
         listen = self._shared.listen
-        self.serving.occupy()
         self._phase = _BODY
         self.deadline = now + listen.body_timeout
         self._head = head
@@ -272,12 +275,13 @@ class Connection(asyncio.Protocol):
 
     def _served(self, reply: Reply) -> None:
         """A request is over: what becomes of the connection?"""
-        if self.line.lost:
+        line = self.line
+        if line.lost:
             self._shared.forget(self)
-        elif not reply.done or reply.gone or self.line.stalled:
-            self.line.abort()
+        elif not reply.done or reply.gone or line.stalled:
+            line.abort()
         elif self._phase == _SERVING:
-            if reply.keep_alive and not self.line.closing:
+            if reply.keep_alive and not line.closing:
                 self._rest()
                 if self._buffer or self._choked:
                     self._read_on()
@@ -292,18 +296,17 @@ class Connection(asyncio.Protocol):
     # Answers of the engine's own
 
     def _refuse(self, head: Head | None, fault: Fault) -> None:
-        self.serving.release()
         self._turn_away(head or _NO_HEAD, self._shared.app.refuse(head, fault))
 
     def _turn_away(self, head: Head, refusal: Refusal) -> None:
-        reply = Reply(self.line, head)
+        reply = reply_to(head, self.line)
         reply.keep_alive = False
         reply.send(*refusal)
         self._linger(LINGER)
 
     def _answer(self, head: Head, refusal: Refusal) -> None:
         """Answer a request that was refused but has come whole, so that the connection can go on."""
-        reply = Reply(self.line, head)
+        reply = reply_to(head, self.line)
         reply.send(*refusal)
         if reply.keep_alive:
             self._rest()
@@ -312,7 +315,7 @@ class Connection(asyncio.Protocol):
 
     def _turn_away_unheard(self) -> None:
         shared = self._shared
-        Reply(self.line, _NO_HEAD).send(*shared.crowded())
+        reply_to(_NO_HEAD, self.line).send(*shared.crowded())
         shared.crowd.add(self)
         if len(shared.crowd) > shared.listen.max_connections // 10 + 10:
             self.close()

@@ -106,7 +106,7 @@ class HttpServer:
     @property
     def in_flight(self) -> int:
         """Requests from the end of their head until they are served."""
-        return self._shared.in_flight if self._shared else 0
+        return sum(connection.busy for connection in self._shared.open) if self._shared else 0
 
     def stop_accepting(self) -> None:
         """Close the listener and idle connections; the others close after the answer under way.

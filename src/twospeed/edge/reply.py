@@ -8,6 +8,8 @@ A head that is started is held and leaves together with the first data.
 from collections.abc import Iterable
 from http import HTTPStatus
 
+from msgspec import Struct
+
 from twospeed.edge.line import Line
 from twospeed.edge.wire import Head
 from twospeed.errors import Fault, Kind
@@ -17,7 +19,7 @@ _ENDS = {False: b"connection: close\r\n\r\n", True: b"connection: keep-alive\r\n
 _BODILESS = frozenset((204, 304))
 
 
-class Reply:
+class Reply(Struct, eq=False):
     """Answers one request, exactly once: `send`, or `start`, `write`..., `finish`.
 
     `started`: a status line was written or is held. `status`: 0 until then. `bytes_out`: bytes of body handed to the
@@ -25,29 +27,17 @@ class Reply:
     before that; nothing more reaches it. `keep_alive`: the connection will serve another request.
     """
 
-    __slots__ = (
-        "_bare",
-        "_held",
-        "_http10",
-        "_line",
-        "bytes_out",
-        "done",
-        "extra",
-        "gone",
-        "keep_alive",
-        "started",
-        "status",
-    )
-
-    def __init__(self, line: Line, head: Head) -> None:
-        self._line = line
-        self._bare = head.method == "HEAD"
-        self._http10 = head.http10
-        self._held = b""
-        self.extra: tuple[tuple[bytes, bytes], ...] = ()
-        self.keep_alive = head.keep_alive
-        self.started = self.done = self.gone = False
-        self.status = self.bytes_out = 0
+    _line: Line
+    keep_alive: bool
+    _http10: bool
+    _bare: bool  # of an answer to HEAD, which has no body
+    _held: bytes = b""
+    extra: tuple[tuple[bytes, bytes], ...] = ()
+    started: bool = False
+    done: bool = False
+    gone: bool = False
+    status: int = 0
+    bytes_out: int = 0
 
     def send(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
         """Write the whole answer at once. To a client that is gone: nothing.
@@ -55,13 +45,11 @@ class Reply:
         Raises: RuntimeError for a second answer, ValueError for a header with a line break in it.
         """
         self._begin(status)
-        if status in _BODILESS:
-            data = self._head(status, headers, b"")
-        else:
-            data = self._head(status, headers, b"content-length: %d\r\n" % len(body))
-            if not self._bare:
-                self.bytes_out = len(body)
-                data += body
+        framing = b"" if status in _BODILESS else b"content-length: %d\r\n" % len(body)
+        data = self._head(status, headers, framing)
+        if framing and not self._bare:
+            self.bytes_out = len(body)
+            data += body
         self.done = True
         if not self.gone:
             self._line.transport.write(data)
@@ -157,6 +145,11 @@ class Reply:
         return b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"0\r\n\r\n"
 
 
+def reply_to(head: Head, line: Line) -> Reply:
+    """Return the reply to one request, not begun."""
+    return Reply(line, head.keep_alive, head.http10, head.method == "HEAD")
+
+
 def status_line(status: int) -> bytes:
     """Return the first line of a response, with its line end; a status without a phrase of its own has none."""
     return _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
@@ -169,6 +162,7 @@ def header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """
     lines = [*map(b": ".join, headers), b""]
     text = b"\r\n".join(lines)
-    if text.count(b"\n") != len(lines) - 1 or text.count(b"\r") != len(lines) - 1:
+    ends = len(lines) - 1
+    if text.count(b"\n") != ends or text.count(b"\r") != ends:
         raise ValueError("line break in a response header")
     return text

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from twospeed.edge.app import Call, reported
 from twospeed.edge.line import Line
-from twospeed.edge.reply import Reply
+from twospeed.edge.reply import Reply, reply_to
 from twospeed.edge.shared import Shared
 from twospeed.edge.wire import Head
 from twospeed.errors import Fault, Kind
@@ -24,34 +24,19 @@ class Serving:
         ended: Called with its reply when a request is over: answered, failed or cancelled.
     """
 
-    __slots__ = ("_busy", "_cut", "_ended", "_line", "_shared", "reply", "task")
+    __slots__ = ("_cut", "_ended", "_line", "_shared", "reply", "task")
 
     def __init__(self, shared: Shared, line: Line, ended: Callable[[Reply], None]) -> None:
         self._shared = shared
         self._line = line
         self._ended = ended
-        self._busy = False  # counted in flight
         self._cut = False  # the task has been cancelled, once
         self.reply: Reply | None = None
         self.task: asyncio.Task[None] | None = None
 
-    def occupy(self) -> None:
-        """Count a request as in flight from here on."""
-        if not self._busy:
-            self._busy = True
-            self._shared.in_flight += 1
-
-    def release(self) -> None:
-        """The request is in flight no longer."""
-        if self._busy:
-            self._busy = False
-            self._shared.in_flight -= 1
-
     def begin(self, call: Call) -> None:
         """Let the app serve a request."""
-        if not self._busy:
-            self.occupy()
-        self.reply = reply = Reply(self._line, call.head)
+        self.reply = reply = reply_to(call.head, self._line)
         self.task = self._shared.loop.create_task(self._serve(call, reply))
 
     def owes(self) -> bool:
@@ -78,7 +63,9 @@ class Serving:
     async def _serve(self, call: Call, reply: Reply) -> None:
         try:
             try:
-                await self._shared.app.serve(call, reply)
+                waiting = self._shared.app.serve(call, reply)
+                if waiting is not None:
+                    await waiting
             except Fault:
                 raise
             except asyncio.CancelledError as cancelled:
@@ -108,5 +95,4 @@ class Serving:
 
     def _over(self, reply: Reply) -> None:
         self.task = None
-        self.release()
         self._ended(reply)

@@ -19,7 +19,6 @@ class Shared:
 
     `open`: connections that count, each until it is closed and its task has ended. `crowd`: connections beyond
     `max_connections`, answered and about to close. `shaking`: those on their way to TLS. `left`: set whenever one of either has gone.
-    `in_flight`: requests from the end of their head until served.
     """
 
     __slots__ = (
@@ -27,7 +26,6 @@ class Shared:
         "app",
         "body_limit",
         "crowd",
-        "in_flight",
         "keep_alive",
         "left",
         "listen",
@@ -49,7 +47,6 @@ class Shared:
         self.crowd: set[Connection] = set()
         self.shaking: WeakSet[Connection] = WeakSet()  # a handshake that fails is told to nobody
         self.left = asyncio.Event()
-        self.in_flight = 0
         self.stopping = False
         self._crowded: Refusal | None = None
 
