@@ -191,6 +191,14 @@ def test_next_answer_starts_afresh():
     """One connection carries many answers and nothing of one shows in the next."""
     response = read(OK + b"X-A: 1\r\nKeep-Alive: timeout=5\r\nContent-Length: 2\r\n\r\nhi")
     response.begin("POST")
-    assert (response.status, response.headers, response.told, response.parts) == (0, [], {}, [])
+    assert (response.status, response.heard, response.complete, response.parts) == (0, False, False, [])
     response.feed(FIVE + b"hello")
+    assert (response.headers, response.told) == ([(b"content-length", b"5")], {b"content-length": b"5"})
     assert (response.take(), response.reusable) == (b"hello", True)
+
+
+def test_repeated_fields_are_read_as_one_list():
+    """A coding named in two fields is two codings, not the last one."""
+    response = read(OK + b"Content-Encoding: br\r\nX-A: 1\r\ncontent-encoding: gzip \r\nContent-Length: 0\r\n\r\n")
+    assert response.told[b"content-encoding"] == b"br, gzip"
+    assert response.told[b"x-a"] == b"1"

@@ -18,7 +18,6 @@ PART_COST = 64  # bytes of bookkeeping that each body part costs in memory
 
 _BODILESS = (204, 304)
 _VERSIONS = ("1.1", "1.0")
-_TELLING = frozenset({b"content-length", b"transfer-encoding", b"content-encoding", b"keep-alive"})
 _FIRST_BYTE = ord("H")
 
 
@@ -30,8 +29,9 @@ class Response:
     """The response a connection is reading.
 
     `status`: 0 until the head is complete; interim (1xx) heads do not count.
+    `headers`: the head's fields in order, names in lower case. `told`: the same by name, repeated ones joined with ", ".
+    Both hold once `status` does.
     `parts`: body bytes not taken yet, in order; `held`: the memory they take, in bytes.
-    `told`: the head's framing fields by lower-case name, repeated ones joined with ", ".
     `heard`: at least one byte came. `complete`: the body came to its proper end.
     `reusable`: the connection may carry another request once this one is complete.
     `failure`: what went wrong and, for operators, how; parts that came before it are still good.
@@ -40,6 +40,7 @@ class Response:
     __slots__ = (
         "_barren",
         "_bodiless",
+        "_fields",
         "_parser",
         "_until_eof",
         "complete",
@@ -55,22 +56,23 @@ class Response:
 
     def __init__(self) -> None:
         self._parser = HttpResponseParser(self)
+        self._fields: list[bytes] = []  # names and values in turn, as they came
+        self._until_eof = False
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.told: dict[bytes, bytes] = {}
+        self.failure: tuple[Kind, str] | None = None
         self.begin("")
 
     def begin(self, method: str) -> None:
-        """Forget the last response and expect the one to a request with `method`."""
+        """Forget the last response, which did not fail, and expect the one to a request with `method`."""
         self._bodiless = method == "HEAD"
-        self._until_eof = False
         self._barren = 0  # bytes since the last body byte
         self.status = 0
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.told: dict[bytes, bytes] = {}
         self.parts: list[bytes] = []
         self.held = 0
         self.heard = False
         self.complete = False
         self.reusable = False
-        self.failure: tuple[Kind, str] | None = None
 
     def feed(self, data: bytes) -> None:
         """Take bytes off the wire (never empty)."""
@@ -80,15 +82,12 @@ class Response:
                 self._refuse("the answer is not HTTP")
         if self.failure is not None:
             return
-        held = self.held
         self._barren += len(data)
         try:
             self._parser.feed_data(data)
         except HttpParserError as error:
             self._stopped(error)
-        if self.held != held:
-            self._barren = 0
-        elif self._barren > HEAD_LIMIT and not self.complete:
+        if self._barren > HEAD_LIMIT and not self.complete:
             self._refuse(f"more than {HEAD_LIMIT} bytes of {'trailers or chunk extensions' if self.status else 'head'}")
 
     def end(self) -> None:
@@ -107,8 +106,7 @@ class Response:
 
     def take(self) -> bytes:
         """Hand over all body bytes that have come; there is at least one part."""
-        parts = self.parts
-        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        data = b"".join(self.parts)  # one part is not copied
         self.parts = []
         self.held = 0
         return data
@@ -121,27 +119,20 @@ class Response:
         """Called by the parser at the first byte of a head."""
         if self.complete:
             raise _Stop
-        if self.headers:  # of an interim head
-            self.headers = []
-            self.told = {}
+        self._fields = []  # those of an interim head are forgotten
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Called by the parser for each field of a head or trailer."""
-        if self.status:
-            return  # trailers are dropped
-        name = name.lower()
-        value = value.rstrip(b" \t")
-        self.headers.append((name, value))
-        if name in _TELLING:
-            told = self.told
-            told[name] = b"%b, %b" % (told[name], value) if name in told else value
+        """Called by the parser for each field of a head or trailer; nobody looks at those of a trailer."""
+        self._fields += name, value
 
     def on_headers_complete(self) -> None:
         """Called by the parser at the end of each head."""
         status = self._parser.get_status_code()
         if 100 <= status < 200 and status != 101:
             return
-        told = self.told
+        fields = self._fields
+        self.headers = list(zip(map(bytes.lower, fields[::2]), map(bytes.rstrip, fields[1::2]), strict=True))
+        told = self.told = _by_name(self.headers)
         coding = told.get(b"transfer-encoding")
         trouble = self._trouble(status, coding)
         if trouble:
@@ -159,6 +150,7 @@ class Response:
         """Called by the parser for each run of body bytes."""
         self.parts.append(data)
         self.held += len(data) + PART_COST
+        self._barren = 0
 
     def on_message_complete(self) -> None:
         """Called by the parser at the end of each message, interim ones included."""
@@ -195,3 +187,12 @@ class Response:
     def _refuse(self, why: str) -> None:
         self.complete = False
         self.failure = (Kind.PROTOCOL_ERROR, f"invalid answer: {why}")
+
+
+def _by_name(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    told = dict(headers)
+    if len(told) < len(headers):
+        told = {}
+        for name, value in headers:
+            told[name] = b"%b, %b" % (told[name], value) if name in told else value
+    return told
