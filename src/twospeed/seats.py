@@ -12,8 +12,6 @@ from twospeed.errors import Fault, Kind
 from twospeed.policy.overload import UNKNOWN, Caps, Lane, Wait, decide, departed, fits
 from twospeed.types import TIERS, Tier
 
-_OTHER: dict[Tier, Tier] = {"fast": "deep", "deep": "fast"}
-
 
 class Seats:
     """The seats of one process. `caps` may be changed at any time; who sits keeps the seat.
@@ -26,7 +24,9 @@ class Seats:
 
     def __init__(self, caps: Caps, clock: Callable[[], float]) -> None:
         self.caps = caps
-        self.lanes: dict[Tier, Lane] = {tier: Lane() for tier in TIERS}
+        fast, deep = Lane(), Lane()
+        self.lanes: dict[Tier, Lane] = {"fast": fast, "deep": deep}
+        self._sides: dict[Tier, tuple[Lane, Lane]] = {"fast": (fast, deep), "deep": (deep, fast)}  # own, other
         self.refused: Counter[Tier] = Counter()
         self._clock = clock
         self._lines: dict[Tier, deque[asyncio.Future[None]]] = {tier: deque() for tier in TIERS}
@@ -39,7 +39,7 @@ class Seats:
 
     def use(self, tier: Tier) -> float:
         """Return how full the tier or the whole house is, 0..1; 1 where anybody of the tier waits."""
-        own, other = self.lanes[tier], self.lanes[_OTHER[tier]]
+        own, other = self._sides[tier]
         cap = self.caps.fast if tier == "fast" else self.caps.deep
         if own.waiting:
             return 1.0
@@ -53,8 +53,8 @@ class Seats:
 
         Raises: Fault OVERLOADED.
         """
-        own, other = self.lanes[tier], self.lanes[_OTHER[tier]]
-        if not fits(self.caps, tier, own, other) or own.waiting:
+        own, other = self._sides[tier]
+        if own.waiting or not fits(self.caps, tier, own, other):
             await self._stand_in_line(tier, own, deadline)
         own.under_way += 1
         return tier
@@ -63,10 +63,11 @@ class Seats:
         """Leave a seat, None for one never taken."""
         if seat is None:
             return
-        lane = self.lanes[seat]
-        lane.under_way -= 1
-        departed(lane, self._clock())
-        self._call_next()
+        own, other = self._sides[seat]
+        own.under_way -= 1
+        departed(own, self._clock())
+        if own.waiting or other.waiting:
+            self._call_next()
 
     async def _stand_in_line(self, tier: Tier, lane: Lane, deadline: float) -> None:
         decision = decide(self.caps, lane, self._clock(), deadline)
@@ -97,7 +98,7 @@ class Seats:
 
     def _call_next(self) -> None:
         for tier in TIERS:
-            line, own, other = self._lines[tier], self.lanes[tier], self.lanes[_OTHER[tier]]
+            line, (own, other) = self._lines[tier], self._sides[tier]
             while line and fits(self.caps, tier, own, other):
                 own.waiting -= 1
                 own.under_way += 1  # held for it until its task runs, so that nobody overtakes

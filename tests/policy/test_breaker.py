@@ -3,8 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from twospeed.policy.breaker import TRANSITIONS, Breaker, Signal, State, Status, news, step
+from twospeed.policy.breaker import TRANSITIONS, Breaker, Signal, State, Status, calm_until, news, step
 
 B = Breaker(jitter=0.0)
 
@@ -166,6 +167,20 @@ def test_every_walk_stays_in_the_table(walk: list[tuple[Signal, float, float]]):
         state = after_it
     if state.status is not Status.CLOSED:
         assert step(B, state, P, state.until, 0.5).status is Status.HALF_OPEN
+
+
+@given(st.lists(st.tuples(st.sampled_from(Signal), st.floats(0, 5)), max_size=40))
+def test_a_calm_breaker_changes_by_a_success_in_one_number(walk: list[tuple[Signal, float]]):
+    """Until a breaker is calm no more a success is one more good result, and nothing else."""
+    state, now = State(), 100.0
+    for signal, wait in walk:
+        now += wait
+        state = step(B, state, signal, now, 0.5)
+        end = calm_until(B, state)
+        if now < end:
+            for at in (now, (now + end) / 2):
+                assert step(B, state, S, at, 0.5) == replace(state, good=state.good + 1)
+    assert calm_until(B, after(F)) == calm_until(B, after(F, F, F, F, F)) == 0.0
 
 
 def test_settings_refuse_a_share_of_nothing():

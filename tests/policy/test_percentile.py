@@ -1,9 +1,20 @@
 """A percentile that follows what comes."""
 
+from math import log2
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from twospeed.policy.percentile import Percentile
+
+
+@given(st.integers(0, 1 << 21), st.sampled_from([4, 8]))
+def test_buckets_are_equal_parts_of_a_doubling(value: int, steps: int):
+    """A value alone is told as the upper edge of its bucket: so many equal factors to each doubling, up to a million."""
+    percentile = Percentile(steps)
+    percentile.add(value)
+    bucket = min(20 * steps - 1, int(steps * log2(max(1, value))))
+    assert percentile.p95() == 2 ** ((bucket + 1) / steps)
 
 
 def test_nothing_is_known_at_first():

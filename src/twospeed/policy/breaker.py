@@ -181,6 +181,16 @@ def credit(settings: Breaker, state: State, successes: int, now: float) -> State
     )
 
 
+def calm_until(settings: Breaker, state: State) -> float:
+    """Return the instant until which a success does nothing but add one to `good`, 0 where it would do more.
+
+    A closed breaker with no failure in a row changes by SUCCESS in nothing else before its slice has ended, so that
+    successes may be counted apart meanwhile.
+    """
+    calm = state.status is Status.CLOSED and not state.failures
+    return (state.index + 1) * settings.window / SLICES if calm else 0.0
+
+
 def _good(settings: Breaker, state: State, now: float, roll: float) -> State:
     return credit(settings, state, 1, now)
 

@@ -103,7 +103,8 @@ def expected(lane: Lane, now: float) -> float | None:
 
 def departed(lane: Lane, now: float) -> None:
     """Note that a request has ended."""
-    if lane.left_at is not None:
-        gap = now - lane.left_at
-        lane.pace = gap if lane.pace is None else lane.pace + _WEIGHT * (gap - lane.pace)
+    left_at, pace = lane.left_at, lane.pace
+    if left_at is not None:
+        gap = now - left_at
+        lane.pace = gap if pace is None else pace + _WEIGHT * (gap - pace)
     lane.left_at = now

@@ -4,7 +4,9 @@ Buckets grow by a constant factor, so small and large numbers are told equally w
 that a new habit shows within a few hundred values.
 """
 
-from math import log2
+from bisect import bisect_right
+from functools import cache
+from itertools import accumulate
 
 SHARE = 0.05  # of the values lies above
 _OCTAVES = 20  # up to a million
@@ -14,16 +16,16 @@ _FORGET = 512  # values after which the counts are halved
 class Percentile:
     """Counts of values, in `steps` buckets per doubling."""
 
-    __slots__ = ("_counts", "_steps", "_total")
+    __slots__ = ("_counts", "_edges", "_total")
 
     def __init__(self, steps: int) -> None:
-        self._steps = steps
+        self._edges = _edges(steps)
         self._counts = [0] * (steps * _OCTAVES)
         self._total = 0
 
     def add(self, value: float) -> None:
         """Count a value; what is below 1 counts as 1, what is too large as the largest."""
-        self._counts[min(len(self._counts) - 1, int(self._steps * log2(max(1.0, value))))] += 1
+        self._counts[bisect_right(self._edges, value, hi=len(self._edges) - 1)] += 1
         self._total += 1
         if self._total >= _FORGET:
             self._counts = [count // 2 for count in self._counts]
@@ -31,9 +33,11 @@ class Percentile:
 
     def p95(self) -> float | None:
         """Return the upper edge of the bucket that holds the 95th percentile, None before the first value."""
-        above = self._total * SHARE
-        for bucket in range(len(self._counts) - 1, -1, -1):
-            above -= self._counts[bucket]
-            if above < 0:
-                return float(2 ** ((bucket + 1) / self._steps))
-        return None
+        above = bisect_right(list(accumulate(reversed(self._counts))), self._total * SHARE)
+        return self._edges[-1 - above] if above < len(self._edges) else None
+
+
+@cache
+def _edges(steps: int) -> list[float]:
+    """Return the upper edges of the buckets."""
+    return [2.0 ** (bucket / steps) for bucket in range(1, steps * _OCTAVES + 1)]

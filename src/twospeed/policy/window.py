@@ -50,21 +50,29 @@ class Meter:
         Args:
             busy: Requests of the pool under way; compared with `concurrency` only.
         """
-        bucket = self._roll(now)
         cells = self._cells
+        bucket = cells[CURSOR]
+        if int(now * RATE) != bucket:
+            bucket = self._roll(now)
         limit = ask.within or ask.limit
         read, written = ask.input_tokens, ask.output_tokens
-        used_in, used_out = cells[INPUT], cells[OUTPUT]
+        requests, used_in, used_out = cells[REQUESTS], cells[INPUT], cells[OUTPUT]
         if (
             cells[COOL] > now * _MICRO
-            or (limit.rpm is not None and cells[REQUESTS] >= limit.rpm)
+            or (limit.rpm is not None and requests >= limit.rpm)
             or (limit.tpm is not None and not _fits(used_in + used_out, read + written, limit.tpm))
             or (limit.itpm is not None and not _fits(used_in, read, limit.itpm))
             or (limit.otpm is not None and not _fits(used_out, written, limit.otpm))
             or (limit.concurrency is not None and busy >= limit.concurrency)
         ):
             return self._refusal(ask, busy, now)
-        self._add(bucket, 1, read, written)
+        at = RING + bucket % SPAN * 3
+        cells[at] += 1
+        cells[at + 1] += read
+        cells[at + 2] += written
+        cells[REQUESTS] = requests + 1
+        cells[INPUT] = used_in + read
+        cells[OUTPUT] = used_out + written
         return None
 
     def settle(self, permit: Permit, input_tokens: int, output_tokens: int, now: float) -> None:
@@ -174,8 +182,10 @@ class Meter:
             cells[OUTPUT] += written
 
     def _correct(self, at: float, requests: int, read: int, written: int, now: float) -> None:
-        bucket = int(at * RATE)
-        if self._roll(now) - bucket < SPAN:
+        bucket, newest = int(at * RATE), self._cells[CURSOR]
+        if int(now * RATE) != newest:
+            newest = self._roll(now)
+        if newest - bucket < SPAN:
             self._add(bucket, requests, read, written)
 
     def _refusal(self, ask: Ask, busy: int, now: float) -> Refusal:

@@ -8,10 +8,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 import msgspec
+from msgspec.structs import replace
 
 from twospeed.errors import Kind
 from twospeed.policy.affinity import Bound
-from twospeed.policy.breaker import Breaker, Signal, State, Status, news, recent, step, wait
+from twospeed.policy.breaker import Breaker, Signal, State, Status, calm_until, news, recent, step, wait
 from twospeed.policy.limit import LEASE, Ask, Leases, Level, Limit, Permit, Refusal
 from twospeed.policy.window import CELLS, Meter, levels
 
@@ -41,10 +42,6 @@ class MemoryLimits:
 
     async def take(self, ask: Ask) -> Permit | Refusal:
         """Admit to all dimensions of the pool or to none. Never waits."""
-        return self.take_now(ask)
-
-    def take_now(self, ask: Ask) -> Permit | Refusal:
-        """Do what `take` does, for callers that cannot await."""
         now = self._clock()
         limit = ask.limit
         pool = self._pools.get(ask.pool)
@@ -115,6 +112,19 @@ class MemoryLimits:
         return pool
 
 
+class _Known(msgspec.Struct, gc=False):
+    """A breaker. `uncounted`: successes that `state` does not hold yet; before `calm_until` one more is counted there."""
+
+    state: State
+    uncounted: int = 0
+    calm_until: float = 0.0
+
+    def counted(self) -> State:
+        """Return the state with every success in it."""
+        state, more = self.state, self.uncounted
+        return replace(state, good=state.good + more) if more else state
+
+
 class MemoryHealth:
     """`Health` of one process: a breaker per backend and its recent time to first token.
 
@@ -132,13 +142,13 @@ class MemoryHealth:
         self._clock = clock
         self._roll = roll
         self._changed = changed
-        self._states: dict[str, State] = {}
+        self._known: dict[str, _Known] = {}
         self._first_token: dict[str, float] = {}
 
     def usable(self, backend: str) -> bool:
         """Say whether the breaker is closed."""
-        state = self._states.get(backend)
-        return state is None or state.status is Status.CLOSED
+        known = self._known.get(backend)
+        return known is None or known.state.status is Status.CLOSED
 
     def probe(self, backend: str) -> bool:
         """Claim the one probe; False while it must not be or is taken."""
@@ -150,11 +160,16 @@ class MemoryHealth:
 
     def wait(self, backend: str) -> float:
         """Return the seconds until the backend may be tried."""
-        return wait(self.settings, self._states.get(backend, _UNTRIED), self._clock())
+        known = self._known.get(backend)
+        return wait(self.settings, known.state, self._clock()) if known else 0.0
 
     def succeeded(self, backend: str, first_token: float | None) -> None:
         """Count a success."""
-        self._signal(backend, Signal.SUCCESS)
+        known = self._known.get(backend)
+        if known is not None and self._clock() < known.calm_until:
+            known.uncounted += 1
+        else:
+            self._signal(backend, Signal.SUCCESS)
         if first_token is not None:
             self._first_token[backend] = recent(self._first_token.get(backend), first_token)
 
@@ -168,8 +183,7 @@ class MemoryHealth:
 
     def heard(self, backend: str, signal: Signal) -> None:
         """Take note of what another replica saw: HEARD_OPEN or HEARD_CLOSED."""
-        before = self._states.get(backend, _UNTRIED)
-        self._states[backend] = step(self.settings, before, signal, self._clock(), self._roll())
+        self._step(backend, signal)
 
     def first_token(self, backend: str) -> float | None:
         """Return the recent time to first token in seconds."""
@@ -177,23 +191,27 @@ class MemoryHealth:
 
     def states(self) -> dict[str, Status]:
         """Return the status of every backend ever tried."""
-        return {backend: state.status for backend, state in self._states.items()}
+        return {backend: known.state.status for backend, known in self._known.items()}
 
     def _signal(self, backend: str, signal: Signal) -> tuple[State, State]:
-        before = self._states.get(backend, _UNTRIED)
-        roll = 0.0 if signal is Signal.SUCCESS else self._roll()
-        after = step(self.settings, before, signal, self._clock(), roll)
-        self._states[backend] = after
+        before, after = self._step(backend, signal)
         if after.status is not before.status and (told := news(before, after)):
             self._changed(backend, told)
+        return before, after
+
+    def _step(self, backend: str, signal: Signal) -> tuple[State, State]:
+        known = self._known.get(backend)
+        if known is None:
+            known = self._known[backend] = _Known(State())
+        before = known.counted()
+        after = step(self.settings, before, signal, self._clock(), self._roll())
+        known.state, known.uncounted = after, 0
+        known.calm_until = calm_until(self.settings, after)
         return before, after
 
     def _claim(self, backend: str, signal: Signal) -> bool:
         before, after = self._signal(backend, signal)
         return after is not before or before.status is Status.CLOSED
-
-
-_UNTRIED = State()
 
 
 class MemoryAffinity:

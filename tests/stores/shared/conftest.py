@@ -13,7 +13,7 @@ from twospeed.stores.shared import Tables, attach, create
 Spawn = Callable[[str], subprocess.Popen[str]]
 
 PRELUDE = """
-import sys, time
+import asyncio, sys, time
 from twospeed.policy.limit import Ask, Limit, Permit
 from twospeed.policy.breaker import Breaker
 from twospeed.errors import Kind

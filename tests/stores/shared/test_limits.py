@@ -71,14 +71,16 @@ async def test_slots_of_a_silent_worker_lapse(workers: list[Limits], clock: Cloc
 
 HAMMER = """
 limits, limit = SharedLimits(tables.pools, int({worker}), time.monotonic), Limit(rpm=500, tpm=10_000_000)
+async def hammer():
+    admitted = 0
+    for _ in range(1500):
+        answer = await limits.take(Ask("acme/spark", limit, 100, 900))
+        if isinstance(answer, Permit):
+            admitted += 1
+            limits.settle(answer, 100, 100)
+    return admitted
 ready()
-admitted = 0
-for _ in range(1500):
-    answer = limits.take_now(Ask("acme/spark", limit, 100, 900))
-    if isinstance(answer, Permit):
-        admitted += 1
-        limits.settle(answer, 100, 100)
-print(admitted, flush=True)
+print(asyncio.run(hammer()), flush=True)
 """
 
 
@@ -96,7 +98,7 @@ def test_three_workers_at_once_admit_the_limit_exactly(tables: Tables, spawn: Sp
 
 KILLED = """
 limits, limit = SharedLimits(tables.pools, 1, time.monotonic), Limit(rpm=3)
-limits.take_now(Ask("acme/spark", limit, 0, 0))
+asyncio.run(limits.take(Ask("acme/spark", limit, 0, 0)))
 pool = limits._pools["acme/spark"]
 limits._enter(pool)
 pool.meter._cells[1] += 40  # half of an admission: the sum without its bucket
@@ -112,5 +114,5 @@ async def test_a_worker_killed_half_way_corrupts_nothing(tables: Tables, spawn: 
     worker.kill()
     worker.wait()
     limits = SharedLimits(tables.pools, 0, time.monotonic)
-    answers = [limits.take_now(ask(Limit(rpm=3))) for _ in range(3)]
+    answers = [await limits.take(ask(Limit(rpm=3))) for _ in range(3)]
     assert [type(answer) for answer in answers] == [Permit, Permit, Refusal]

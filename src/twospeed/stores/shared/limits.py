@@ -50,10 +50,6 @@ class SharedLimits:
 
     async def take(self, ask: Ask) -> Permit | Refusal:
         """Admit to all dimensions of the pool or to none. Waits at most PATIENCE for other workers."""
-        return self.take_now(ask)
-
-    def take_now(self, ask: Ask) -> Permit | Refusal:
-        """Do what `take` does, for callers that cannot await."""
         pool = self._pools.get(ask.pool) or self._open(ask.pool)
         most = (ask.within or ask.limit).concurrency
         held = self._enter(pool)
