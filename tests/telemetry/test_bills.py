@@ -42,6 +42,13 @@ def test_keys_are_summed():
     }
 
 
+def test_tokens_written_to_a_cache_are_told_apart():
+    """They cost more than others, reasoning does not: it is among the output."""
+    bills = Bills()
+    bills.add(record(attempts=[attempt(PRICED, usage=Usage(10, 5, 0, 3, False, 7))]))
+    assert sums(bills, KEY_TOKENS.name) == {("ann", "input"): 10, ("ann", "output"): 5, ("ann", "cache_write"): 7}
+
+
 def test_no_price_is_not_free():
     """What nobody wrote a price for is counted, and is in no sum of money."""
     bills = Bills()

@@ -18,7 +18,7 @@ from twospeed.telemetry.instruments import (
     TIER_DOWN,
     TOKENS,
 )
-from twospeed.telemetry.metrics import RULES, SERIES, Metrics, Reading
+from twospeed.telemetry.metrics import RULES, SERIES, TOGETHER, Metrics, Reading
 from twospeed.types import Backend, Price, Usage, Verdict, Weighed
 
 HERE = ("fast", "near", "spark", "eu")
@@ -38,6 +38,16 @@ def test_requests_are_counted_by_tier_backend_and_code():
     metrics(record(tier="deep", attempts=[attempt(DEEP)]))
     assert values(metrics, REQUESTS) == {(*HERE, "200"): 2, (*THERE, "200"): 1}
     assert values(metrics, TOKENS)[(*HERE, "input")] == 2_000
+
+
+def test_a_snapshot_tells_of_every_request_before_it():
+    """Requests are counted some at a time, but whoever asks hears of all of them, once each."""
+    metrics = Metrics()
+    for number in range(1, 3 * TOGETHER):
+        metrics(record())
+        if number % 5 == 0:
+            assert values(metrics, REQUESTS) == {(*HERE, "200"): number}
+    assert values(metrics, REQUESTS) == {(*HERE, "200"): 3 * TOGETHER - 1}
 
 
 def test_a_fallback_counts_one_request_and_two_attempts():

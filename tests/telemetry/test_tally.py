@@ -3,7 +3,7 @@
 from tests.telemetry.records import SAMPLED, attempt, record
 
 from twospeed.errors import Kind
-from twospeed.telemetry.instruments import DURATION_BOUNDS, FIRST_TOKEN_BOUNDS, OUTPUT_RATE_BOUNDS
+from twospeed.telemetry.instruments import DURATION_BOUNDS, FIRST_TOKEN_BOUNDS, OUTPUT_RATE_BOUNDS, TOKEN_TYPES
 from twospeed.telemetry.snapshot import empty
 from twospeed.telemetry.tally import Tally, observe
 from twospeed.types import Usage
@@ -37,7 +37,7 @@ def test_a_streamed_request_is_counted_in_all_its_times():
     assert bucket(DURATION_BOUNDS, counted.duration.counts) == (0.5, 1.0)
     assert bucket(FIRST_TOKEN_BOUNDS, counted.first_token.counts) == (0.2, 0.4)
     assert bucket(OUTPUT_RATE_BOUNDS, counted.rate.counts) == (10.0, 20.0)
-    assert counted.tokens == [1_000, 11, 600, 4, 0]
+    assert [getattr(counted.tokens, kind) for kind in TOKEN_TYPES] == [1_000, 11, 600, 4, 0]
 
 
 def test_a_plain_answer_has_no_first_token():

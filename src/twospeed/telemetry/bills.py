@@ -9,22 +9,23 @@ from collections.abc import Iterator
 from twospeed.policy.money import cost
 from twospeed.telemetry.instruments import COST, KEY_COST, KEY_TOKENS, NONE, OTHER, UNPRICED
 from twospeed.telemetry.snapshot import Point
-from twospeed.types import Attempt, Backend, Record
+from twospeed.telemetry.tally import Tokens
+from twospeed.types import Backend, Record, Usage
 
 ROOM = 200
 _BACKENDS, _KEYS = 24, 20  # most told apart: three series each for the former, six for the latter
-_TYPES = ("input", "output", "cached", "cache_write")
+_TYPES = ("input", "output", "cached", "cache_write")  # of tokens, those that are paid for
 
 
 class _Sum:
-    """`money`: US dollars, reported and estimated. `unpriced`: requests. `tokens`: in the order of _TYPES."""
+    """`money`: US dollars, reported and estimated. `unpriced`: requests."""
 
     __slots__ = ("money", "tokens", "unpriced")
 
     def __init__(self) -> None:
         self.money = [0.0, 0.0]
         self.unpriced = 0
-        self.tokens = [0, 0, 0, 0]
+        self.tokens = Tokens()
 
 
 class Bills:
@@ -37,31 +38,22 @@ class Bills:
     def add(self, record: Record) -> None:
         """Count a finished request, each attempt that used something for itself."""
         for attempt in record.attempts:
-            if attempt.usage is not None:
-                self._add(record, attempt)
+            usage = attempt.usage
+            if usage is not None:
+                self._add(record, attempt.backend, usage)
 
-    def _add(self, record: Record, attempt: Attempt) -> None:
-        usage, backend = attempt.usage, attempt.backend
-        assert usage is not None
-        place = record.tier, backend.name, record.arm
-        known = self._backends.get(place)
-        if known is None:
-            known = self._backend(place, backend)
-        key = self._keys.get((record.caller, record.tier))
-        if key is None:
-            key = self._key(record.caller, record.tier)
-        price, of = backend.price, known[1]
+    def _add(self, record: Record, backend: Backend, usage: Usage) -> None:
+        tier, caller, price = record.tier, record.caller, backend.price
+        place = tier, backend.name, record.arm
+        _, of = self._backends.get(place) or self._backend(place, backend)
+        key = self._keys.get((caller, tier)) or self._key(caller, tier)
+        key.tokens.add(usage)
         if price is None:
             of.unpriced += 1
         else:
             dollars = cost(usage, price) if record.cost is None or len(record.attempts) > 1 else record.cost
             of.money[usage.estimated] += dollars
             key.money[usage.estimated] += dollars
-        tokens = key.tokens
-        tokens[0] += usage.input_tokens
-        tokens[1] += usage.output_tokens
-        tokens[2] += usage.cached_tokens
-        tokens[3] += usage.cache_write_tokens
 
     def points(self) -> Iterator[tuple[str, Point]]:
         """Return all sums as they are now."""
@@ -73,8 +65,8 @@ class Bills:
                 _more(sums, UNPRICED.name, labels, of.unpriced)
         for (caller, tier), of in self._keys.items():
             _pile(sums, KEY_COST.name, (caller, tier or NONE), of)
-            for kind, count in zip(_TYPES, of.tokens, strict=True):
-                if count:
+            for kind in _TYPES:
+                if count := getattr(of.tokens, kind):
                     _more(sums, KEY_TOKENS.name, (caller, kind), count)
         for (name, known), value in sums.items():
             yield name, Point(known, value)

@@ -5,6 +5,7 @@ it makes a snapshot (see `metrics`).
 """
 
 from bisect import bisect_left
+from collections import defaultdict
 
 from twospeed.errors import MEANING
 from twospeed.errors import Kind as Fault
@@ -13,37 +14,56 @@ from twospeed.telemetry.snapshot import Distribution, Exemplar, empty
 from twospeed.types import Attempt, Record, Usage
 
 
+class Tokens:
+    """Sums of tokens, of the kinds that TOKEN_TYPES names."""
+
+    __slots__ = ("cache_write", "cached", "input", "output", "reasoning")
+
+    def __init__(self) -> None:
+        self.input = self.output = self.cached = self.reasoning = self.cache_write = 0
+
+    def add(self, usage: Usage) -> None:
+        """Count one answer; most have tokens of the first two kinds only."""
+        self.input += usage.input_tokens
+        self.output += usage.output_tokens
+        if usage.cached_tokens:
+            self.cached += usage.cached_tokens
+        if usage.reasoning_tokens:
+            self.reasoning += usage.reasoning_tokens
+        if usage.cache_write_tokens:
+            self.cache_write += usage.cache_write_tokens
+
+
 class Tally:
     """What happened to the requests of one tier at one backend.
 
-    `codes`: by status the client saw. `outcomes`: of attempts, None for a good one. `tokens`: in the order of
-    TOKEN_TYPES.
+    `codes`: by status the client saw. `outcomes`: of attempts, None for a good one.
     """
 
     __slots__ = ("codes", "duration", "faults", "first_token", "labels", "outcomes", "rate", "tokens")
 
     def __init__(self, labels: tuple[str, ...]) -> None:
         self.labels = labels
-        self.codes: dict[int, int] = {}
-        self.faults: dict[Fault, int] = {}
-        self.outcomes: dict[Fault | None, int] = {}
+        self.codes: defaultdict[int, int] = defaultdict(int)
+        self.faults: defaultdict[Fault, int] = defaultdict(int)
+        self.outcomes: defaultdict[Fault | None, int] = defaultdict(int)
         self.duration = empty(DURATION_BOUNDS)
         self.first_token = empty(FIRST_TOKEN_BOUNDS)
         self.rate = empty(OUTPUT_RATE_BOUNDS)
-        self.tokens = [0, 0, 0, 0, 0]
+        self.tokens = Tokens()
 
     def add(self, record: Record, traced: bool) -> None:
         """Count a request; `traced`: its trace is kept somewhere, so it may stand as an exemplar."""
         fault = record.fault
         code = record.status
         if fault is not None:
-            self.faults[fault] = self.faults.get(fault, 0) + 1
+            self.faults[fault] += 1
             code = code or MEANING[fault].status
-        self.codes[code] = self.codes.get(code, 0) + 1
+        self.codes[code] += 1
         started, ended, committed, usage = record.started_at, record.ended_at, record.committed_at, record.usage
         bucket = observe(self.duration, DURATION_BOUNDS, ended - started)
         if usage is not None:
-            self._add_usage(usage)
+            self.tokens.add(usage)
         first = -1
         if committed is not None and record.stream:
             first = observe(self.first_token, FIRST_TOKEN_BOUNDS, committed - started)
@@ -55,16 +75,7 @@ class Tally:
 
     def attempted(self, attempt: Attempt) -> None:
         """Count one attempt."""
-        kind = attempt.kind
-        self.outcomes[kind] = self.outcomes.get(kind, 0) + 1
-
-    def _add_usage(self, usage: Usage) -> None:
-        tokens = self.tokens
-        tokens[0] += usage.input_tokens
-        tokens[1] += usage.output_tokens
-        tokens[2] += usage.cached_tokens
-        tokens[3] += usage.reasoning_tokens
-        tokens[4] += usage.cache_write_tokens
+        self.outcomes[attempt.kind] += 1
 
     def _exemplify(self, record: Record, bucket: int, first: int) -> None:
         trace = record.trace
