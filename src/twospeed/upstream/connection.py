@@ -8,6 +8,7 @@ request costs no timer.
 
 import asyncio
 from collections.abc import Callable
+from math import inf
 from typing import cast
 
 from twospeed.errors import Fault, Kind
@@ -55,7 +56,7 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = 0.0
+        self._timer_at = inf  # without one
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop; a connection that was given up while it was made is closed again."""
@@ -100,14 +101,15 @@ class Connection(asyncio.Protocol):
 
     def ask(self, method: str, head: bytes, body: bytes) -> None:
         """Write a request. Raises: Fault RESET, with nothing written, when the connection is closed."""
-        if self.closed or self._transport is None:
+        transport = self._transport
+        if self.closed or transport is None:
             raise Fault(Kind.RESET, detail="the connection was closed before it was used")
         self.response.begin(method)
         self.asked = True
         if len(body) > JOIN_LIMIT:
-            self._transport.writelines((head, body))
+            transport.writelines((head, body))
         else:
-            self._transport.write(head + body)
+            transport.write(head + body)
 
     def news(self, deadline: float) -> asyncio.Future[None]:
         """Return what to await until something happens: bytes, the end, a failure.
@@ -115,7 +117,9 @@ class Connection(asyncio.Protocol):
         It raises TimeoutError at `deadline`, an instant of loop.time(), the connection then being aborted. Whoever
         is cancelled while awaiting it aborts the connection.
         """
-        self._expect(deadline)
+        self._deadline = deadline
+        if deadline < self._timer_at:
+            self._arm(deadline)
         self._waiter = waiter = self._loop.create_future()
         return waiter
 
@@ -142,7 +146,9 @@ class Connection(asyncio.Protocol):
         if self.asked:
             self.served += 1
             self.asked = False
-        self._expect(until)
+        self._deadline = until
+        if until < self._timer_at:
+            self._arm(until)
 
     def abort(self) -> None:
         """Close at once; who waits is told. Without effect when closed."""
@@ -154,9 +160,7 @@ class Connection(asyncio.Protocol):
             self._end("connection given up by this side")
 
     def _end(self, why: str) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._disarm()
         self.response.lose(why)
         self._wake()
 
@@ -164,19 +168,18 @@ class Connection(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _expect(self, deadline: float) -> None:
-        self._deadline = deadline
-        if self._timer is None or self._timer_at > deadline:
-            self._arm(deadline)
-
     def _arm(self, when: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._disarm()
         self._timer_at = when
         self._timer = self._loop.call_at(when, self._on_timer)
 
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._timer_at = None, inf
+
     def _on_timer(self) -> None:
-        self._timer = None
+        self._disarm()
         waiting = self._waiter is not None and not self._waiter.done()
         if self.asked and not waiting:
             return  # nobody waits; the next wait arms it again
