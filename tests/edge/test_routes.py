@@ -72,6 +72,7 @@ async def test_saying_it_twice_does_no_harm(tmp_path):
     [
         ("/admin/rollouts/none", "GET", {}, 404, "not_found"),
         ("/admin/rollouts/none/history", "GET", {}, 404, "not_found"),
+        ("/admin/drills", "POST", {"json": {"share": 7}}, 400, "bad_request"),
         ("/admin/rollouts/none/abort", "POST", {}, 404, "not_found"),
         ("/admin/rollouts/deep/explode", "POST", {}, 404, "not_found"),
         ("/admin/rollouts/deep/resume", "POST", {}, 409, "impossible"),

@@ -18,6 +18,7 @@ BODY = b'{"model": "m"}' * 1_000
         (b"gzip", gzip.compress(BODY)),
         (b"X-GZIP ", gzip.compress(BODY)),
         (b"deflate", zlib.compress(BODY)),
+        (b"gzip", gzip.compress(BODY[:100]) + gzip.compress(b"") + gzip.compress(BODY[100:])),
         (b"identity", BODY),
         (b"", BODY),
     ],
@@ -35,6 +36,9 @@ def test_what_was_packed_comes_out(coding: bytes, packed: bytes):
         (gzip.compress(bytes(300 << 20)), 1 << 40, Kind.BODY_TOO_LARGE),
         (gzip.compress(BODY)[:-9], 1 << 20, Kind.BAD_REQUEST),
         (gzip.compress(BODY) + b"more", 1 << 20, Kind.BAD_REQUEST),
+        (gzip.compress(BODY) + gzip.compress(BODY)[:-9], 1 << 20, Kind.BAD_REQUEST),
+        (gzip.compress(BODY) * 3, 2 * len(BODY), Kind.BODY_TOO_LARGE),
+        (gzip.compress(b"") * 1_000, 1 << 20, Kind.BAD_REQUEST),
         (b"no gzip", 1 << 20, Kind.BAD_REQUEST),
         (b"", 1 << 20, Kind.BAD_REQUEST),
     ],
@@ -61,9 +65,10 @@ def zstd():
 
 def test_zstd_is_unpacked():
     """What Codex sends is understood."""
-    packed = zstd().compress(BODY)
+    packed = zstd().compress
     unpack.check(b"zstd")
-    assert unpack.unpacked(packed, b"zstd", 1 << 20) == BODY
+    assert unpack.unpacked(packed(BODY), b"zstd", 1 << 20) == BODY
+    assert unpack.unpacked(packed(BODY[:100]) + packed(BODY[100:]), b"zstd", 1 << 20) == BODY
 
 
 @pytest.mark.parametrize(
@@ -72,7 +77,7 @@ def test_zstd_is_unpacked():
         (lambda z: z.compress(BODY), 100, Kind.BODY_TOO_LARGE),
         (lambda z: z.compress(bytes(300 << 20)), 1 << 40, Kind.BODY_TOO_LARGE),
         (lambda z: z.compress(BODY)[:-1], 1 << 20, Kind.BAD_REQUEST),
-        (lambda z: z.compress(BODY) * 2, 1 << 20, Kind.BAD_REQUEST),
+        (lambda z: z.compress(BODY) + b"more", 1 << 20, Kind.BAD_REQUEST),
         (lambda z: wide(z), 1 << 30, Kind.BAD_REQUEST),
         (lambda z: b"no zstd", 1 << 20, Kind.BAD_REQUEST),
     ],

@@ -105,7 +105,7 @@ class Delivery:
         try:
             rollout = drilling.rollout(asked, [settled(held) for held in self.rollouts.held.values()])
         except ValueError as error:
-            raise Denied("impossible", str(error)) from None
+            raise Denied("malformed", str(error)) from None
         self._undisturbed(rollout, asked.get("by") == "regression")
         reason = tidy(str(asked.get("reason", ""))) or "rollback drill"
         held = await self.rollouts.people.drill(rollout, actor, reason)

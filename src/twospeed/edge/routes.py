@@ -15,12 +15,20 @@ from twospeed.edge.events import Events
 from twospeed.policy.held import Denied, Why
 
 ACTOR = web.RequestKey("actor", str)  # whose key a request came with
-STATUS: dict[Why, int] = {"unknown": 404, "conflict": 412, "impossible": 409, "refused": 409, "away": 503}
+STATUS: dict[Why, int] = {
+    "unknown": 404,
+    "conflict": 412,
+    "impossible": 409,
+    "refused": 409,
+    "malformed": 400,
+    "away": 503,
+}
 TYPES: dict[Why, str] = {
     "unknown": "not_found",
     "conflict": "conflict",
     "impossible": "impossible",
     "refused": "gate_refused",
+    "malformed": "bad_request",
     "away": "store_away",
 }
 

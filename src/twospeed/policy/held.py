@@ -32,12 +32,12 @@ from twospeed.policy.rollout import (
 )
 
 JUDGE = "judge"  # the actor of what the program decides by itself
-Why = Literal["unknown", "conflict", "impossible", "refused", "away"]
+Why = Literal["unknown", "conflict", "impossible", "refused", "malformed", "away"]
 
 
 class Denied(Exception):
     """A signal was not taken. `why`: unknown (no such rollout), conflict (moved meanwhile), impossible (in this phase),
-    refused (by a gate), away (the store does not answer)."""
+    refused (by a gate), malformed (asked for what is none), away (the store does not answer)."""
 
     def __init__(self, why: Why, message: str) -> None:
         super().__init__(message)

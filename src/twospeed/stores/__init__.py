@@ -1,6 +1,7 @@
 """Stores: what is remembered between requests, and where it is kept."""
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
@@ -17,6 +18,10 @@ def _address(text: str) -> str:
         raise ValueError("expected redis://, rediss:// or unix://, or a reference env:NAME or file:PATH")
     if "@" in text or "password=" in text:
         raise ValueError("an address with a password in plain text is refused: write env:NAME or file:PATH")
+    try:
+        urlsplit(text).port  # noqa: B018 -- says no to what is none
+    except ValueError:
+        raise ValueError("the port is to be a number from 0 to 65535") from None
     return text
 
 
