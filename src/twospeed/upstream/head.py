@@ -6,7 +6,7 @@ misconfiguration of ours, because the edge lets none of it in. Source: RFC 9112,
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from twospeed.errors import Fault, Kind
@@ -48,7 +48,7 @@ def build_head(
     Raises:
         Fault: INTERNAL, for anything that must not go on the wire.
     """
-    names = [name for name, _ in headers]
+    names = dict(headers)
     if not _known.issuperset(names):
         _learn(names)
     given = b"\r\n".join([*map(b": ".join, headers), b"", b""])
@@ -66,7 +66,7 @@ def _start(method: str, path: str, host: bytes, origin: str) -> bytes:
     return b"%bhost: %b\r\nconnection: keep-alive\r\ncontent-length: " % (line.encode("ascii"), host)
 
 
-def _learn(names: list[bytes]) -> None:
+def _learn(names: Iterable[bytes]) -> None:
     for name in names:
         if not name or name.translate(None, _TOKEN):
             raise Fault(Kind.INTERNAL, detail="request refused: a header name is not a token")

@@ -13,6 +13,8 @@ import asyncio
 import ssl
 from collections.abc import Sequence
 
+import msgspec
+
 from twospeed.errors import Fault, Kind
 from twospeed.upstream.connection import Connection
 from twospeed.upstream.dial import dial, endpoint
@@ -70,7 +72,7 @@ class HttpTransport:
         connection = None if fresh else self._pool.take()
         if connection is None:
             connection = await self._place(fresh, deadline)
-        return HttpExchange(connection, self)
+        return HttpExchange(self, connection, connection.served > 0)
 
     async def close(self) -> None:
         """Close idle connections and refuse new ones; exchanges under way go on to their end."""
@@ -108,7 +110,7 @@ class HttpTransport:
         return connection
 
 
-class HttpExchange:
+class HttpExchange(msgspec.Struct, eq=False):
     """One request and its response.
 
     `reused`: the connection had served a request before. `answered`: at least one byte of a response came; a reused
@@ -116,16 +118,13 @@ class HttpExchange:
     `headers`: names in lower case; without Content-Encoding and Content-Length when `read` inflates the body.
     """
 
-    __slots__ = ("_connection", "_inflater", "_transport", "answered", "headers", "reused", "status")
-
-    def __init__(self, connection: Connection, transport: HttpTransport) -> None:
-        self._connection: Connection | None = connection
-        self._transport = transport
-        self._inflater: Inflater | None = None
-        self.status = 0
-        self.headers: Sequence[tuple[bytes, bytes]] = ()
-        self.reused = connection.served > 0
-        self.answered = False
+    _transport: HttpTransport
+    _connection: Connection | None
+    reused: bool
+    status: int = 0
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    answered: bool = False
+    _inflater: Inflater | None = None
 
     async def send(
         self,
@@ -146,7 +145,9 @@ class HttpExchange:
             TimeoutError: at `deadline`.
             Fault: RESET, PROTOCOL_ERROR; INTERNAL for a path or header that must not be written.
         """
-        connection = self._open()
+        connection = self._connection
+        if connection is None:
+            raise _closed()
         at = self._transport._endpoint
         if at.origin and at.via and at.via.authorization:
             headers = [*headers, (b"proxy-authorization", at.via.authorization)]
@@ -176,7 +177,9 @@ class HttpExchange:
             TimeoutError: at `deadline`.
             Fault: TRUNCATED, PROTOCOL_ERROR, ANSWER_TOO_LARGE; bytes that came before are returned first.
         """
-        connection, inflater = self._open(), self._inflater
+        connection, inflater = self._connection, self._inflater
+        if connection is None:
+            raise _closed()
         response = connection.response
         try:
             while True:
@@ -206,12 +209,11 @@ class HttpExchange:
         if connection is not None:
             self._transport._pool.give(connection)
 
-    def _open(self) -> Connection:
-        if self._connection is None:
-            raise Fault(Kind.RESET, detail="the exchange is closed")
-        return self._connection
-
     def _decode(self, coding: bytes) -> None:
         self._inflater = inflater(coding)
         if self._inflater is not None:
             self.headers = [header for header in self.headers if header[0] not in _ENCODED]
+
+
+def _closed() -> Fault:
+    return Fault(Kind.RESET, detail="the exchange is closed")

@@ -79,7 +79,9 @@ class Pool:
         if self.closed or not connection.done():
             connection.abort()
         elif not self._line:
-            connection.rest(asyncio.get_running_loop().time() + self._lifetime(connection))
+            told = connection.response.told
+            lifetime = self._lifetime(told[b"keep-alive"]) if b"keep-alive" in told else self._keep_alive
+            connection.rest(asyncio.get_running_loop().time() + lifetime)
             self._idle[connection] = None
         elif self._line[0].fresh:
             connection.abort()
@@ -126,9 +128,8 @@ class Pool:
             else:
                 self.give(connection)
 
-    def _lifetime(self, connection: Connection) -> float:
-        told = connection.response.told.get(b"keep-alive")
-        timeout = _KEEP_ALIVE_TIMEOUT.search(told) if told else None
+    def _lifetime(self, told: bytes) -> float:
+        timeout = _KEEP_ALIVE_TIMEOUT.search(told)
         if timeout is None:
             return self._keep_alive
         limit = float(timeout[1])
