@@ -88,3 +88,25 @@ def test_parts_are_read_like_messages():
         Message("user", raw([back])),
     )  # fmt: skip
     assert (facts.runs, facts.failures, facts.phase) == (2, 2, "failing")
+
+
+def test_results_without_a_run_are_no_run():
+    """A user who only pastes results has had nothing done."""
+    back = {"type": "tool_result", "tool_use_id": "t", "is_error": True, "content": "boom"}
+    assert run(Message("user", raw([back])), Message("user", raw([back]))) == Stage()
+
+
+def test_calls_that_begin_alike_are_told_apart():
+    """What is remembered of a call is all that is read of it: another argument, or tool, is another call."""
+    long = "x" * 3_000
+    calls = [("bash", {"command": "make a"}), ("bash", {"command": "make b"}), ("edit", {"command": "make a"})]
+    calls += [("bash", {"command": f"make {n} {long}"}) for n in range(2)]
+    for _ in range(2):
+        facts = run(*(m for one in calls for m in (call(*one, said="Now."), result("ok"))))
+        assert (facts.steps, facts.runs, facts.edits, facts.repeats) == (5, 4, 1, 0)
+
+
+def test_results_are_told_apart_by_either_end():
+    """A long result that fails at its end only is not taken for one that went well."""
+    for text, failures in (("ok " * 400, 0), ("ok " * 400 + FAILED, 1), (FAILED + "ok " * 400, 1), ("ok " * 400, 0)):
+        assert run(call("bash", {"command": "make"}, "Build."), result(text)).failures == failures

@@ -4,6 +4,7 @@ A content is a string or a list of parts. A body of 200 KB costs about as much t
 """
 
 from collections.abc import Sequence
+from struct import Struct
 
 import msgspec
 
@@ -36,11 +37,15 @@ Parts = list[Part] | None
 
 _PARTS = msgspec.json.Decoder(list[Part])
 _LIST, _QUOTE = b'["'
+_first_byte = Struct("B").unpack_from
 
 
 def open_all(messages: Sequence[Message]) -> list[Parts]:
     """Return the parts of each message; None for those that are plain text."""
-    return [parts_of(m.content) for m in messages]
+    contents = [message.content for message in messages]
+    if (_LIST,) not in map(_first_byte, contents):  # all of them are
+        return [None] * len(contents)
+    return [parts_of(content) for content in contents]
 
 
 def parts_of(content: msgspec.Raw) -> Parts:
@@ -55,13 +60,12 @@ def parts_of(content: msgspec.Raw) -> Parts:
 
 def is_list(raw: msgspec.Raw) -> bool:
     """Say whether a JSON value is a list."""
-    view = memoryview(raw)
-    return len(view) > 0 and view[0] == _LIST
+    return len(raw) > 0 and _first_byte(raw)[0] == _LIST
 
 
 def is_blank(content: msgspec.Raw) -> bool:
     """Say whether a content is null, "" or []."""
-    return len(memoryview(content)) <= 4
+    return len(content) <= 4
 
 
 def texts_of(content: msgspec.Raw) -> list[str]:

@@ -59,7 +59,7 @@ def has_image(opened: Sequence[Parts]) -> bool:
     Args:
         opened: The parts of each message.
     """
-    return any(_show(parts) for parts in opened if parts)
+    return any(map(_show, filter(None, opened)))
 
 
 def _show(parts: list[Part]) -> bool:
@@ -129,19 +129,17 @@ def plan_mode(conversation: Conversation, system: System) -> bool:
     """Say whether the client has its plan mode switched on for this call."""
     if system.plans:
         return True
-    heard = False
-    last = len(conversation.messages) - 1
-    places = range(last, 0, -1)
-    for place in places if last <= NOTED else (*places[: NOTED - NOTED_FIRST], *places[-NOTED_FIRST:]):
-        message = conversation.messages[place]
-        if message.role in _SYSTEM and _note_plans(message.content):
+    messages = conversation.messages
+    if len(messages) > NOTED + 1:
+        messages = [*messages[: NOTED_FIRST + 1], *messages[NOTED_FIRST - NOTED :]]
+    roles = [message.role for message in messages]
+    for role in _SYSTEM:
+        if role in roles[1:] and any(m.role == role and _note_plans(m.content) for m in messages[1:]):
             return True
-        if message.role == "user" and not heard:
-            heard = True
-            if _message_plans(_ends(message.content)):
-                return True
-    first = conversation.messages[0] if conversation.messages and not heard else None
-    return first is not None and first.role == "user" and _message_plans(_ends(first.content))
+    if "user" not in roles:
+        return False
+    roles.reverse()
+    return _message_plans(_ends(messages[-1 - roles.index("user")].content))
 
 
 def _note_plans(content: msgspec.Raw) -> bool:

@@ -9,17 +9,19 @@ What a single call or result says is remembered, since each call of a run sends 
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from struct import Struct
 from typing import Literal
 
 import msgspec
 
-from twospeed.policy.content import Parts, is_list, open_all
-from twospeed.types import Conversation, Message
+from twospeed.policy.content import Part, Parts, is_blank, open_all
+from twospeed.types import NULL, Conversation, Message
 
 WINDOW = 24  # messages opened, newest last
 RECENT = 3  # tool results in which a failure still counts
 EDGE_BYTES = 320  # of a result: head and tail looked at
 ARGUMENT_BYTES = 2_048  # of a tool call looked at
+KEPT_BYTES = 1_024  # of a list of calls that is remembered
 REMEMBERED = 2_048  # calls and results, each
 
 Phase = Literal["none", "start", "exploring", "producing", "failing", "spinning", "finishing"]
@@ -45,9 +47,9 @@ class Stage(msgspec.Struct, frozen=True):
     """Facts about a run at this call.
 
     `steps`: calls of tools that did more than read files without a word; `reads`, `edits`, `runs`: calls by what they
-    did, in the window. `failures`: of the last RECENT results, how many report a failure; `repeats`: calls made
-    before with the same arguments since the user last spoke. `since`: assistant turns since
-    the user last spoke. `waiting`: the newest message is a tool result.
+    did, in the window. `failures`: of the last RECENT results, how many report a failure, `failed_before`: of those
+    before; `repeats`: calls made before with the same arguments since the user last spoke. `waiting`: the newest
+    message is a tool result.
     """
 
     steps: int = 0
@@ -57,9 +59,7 @@ class Stage(msgspec.Struct, frozen=True):
     failures: int = 0
     failed_before: int = 0
     repeats: int = 0
-    since: int = 0
     waiting: bool = False
-    said: int = 0
 
     @property
     def phase(self) -> Phase:
@@ -76,6 +76,8 @@ class Stage(msgspec.Struct, frozen=True):
 
 
 _NOWHERE = Stage()
+_Act = tuple[str, str, bytes]  # what a call does, its name, the beginning of its arguments
+_ACTED_NOT: tuple[tuple[_Act, ...], int] = ((), 0)
 
 
 class _Call(msgspec.Struct, gc=False):
@@ -88,125 +90,116 @@ class _ToolCall(msgspec.Struct, gc=False):
 
 
 _CALLS = msgspec.json.Decoder(list[_ToolCall])
+_edge = Struct(f"{EDGE_BYTES}s").unpack_from
 
 
 def stage(conversation: Conversation, opened: Sequence[Parts] | None = None) -> Stage:
-    """Read the stage of the run this request belongs to; all zero when no tool was ever called.
+    """Read the stage of the run this request belongs to; all zero when no tool was called of late.
 
     Args:
         opened: The parts of each message, where they are known already.
     """
     messages = conversation.messages
-    if len(messages) < 2 or not _has_run(messages):
+    newest = messages[-WINDOW:]
+    parted = open_all(newest) if opened is None else opened[-WINDOW:]
+    if len(messages) < 2 or not (_calls(newest) or (any(parted) and any(m.role == "assistant" for m in messages))):
         return _NOWHERE
-    opened = open_all(messages) if opened is None else opened
     tally = _Tally()
-    for message, parts in zip(messages[-WINDOW:], opened[-WINDOW:], strict=True):
-        tally.add(message, parts)
-    return tally.stage(_since(messages, opened))
+    for message, parts in zip(newest, parted, strict=True):
+        if message.role == "tool":
+            tally.result(message.content)
+        elif message.role == "assistant":
+            tally.acted(*_acts(message, parts), _silent(message, parts))
+        elif message.role == "user":
+            tally.heard([part for part in parts if part.type == "tool_result"] if parts else ())
+    return tally.stage()
 
 
-def _has_run(messages: Sequence[Message]) -> bool:
-    return any(m.role == "assistant" or m.role == "tool" for m in messages)
-
-
-def _since(messages: Sequence[Message], opened: Sequence[Parts]) -> int:
-    count = 0
-    for message, parts in zip(reversed(messages), reversed(opened), strict=True):
-        if message.role == "assistant":
-            count += 1
-        elif message.role == "user" and not (parts and all(p.type == "tool_result" for p in parts)):
-            break
-    return count
+def _calls(messages: Sequence[Message]) -> bool:
+    return any(message.tool_calls is not NULL or message.role == "tool" for message in messages)
 
 
 class _Tally:
     """Counts of one pass over the newest messages."""
 
     def __init__(self) -> None:
-        self.counts = {"steps": 0, "reads": 0, "edits": 0, "runs": 0, "repeats": 0, "said": 0}
+        self.acts: list[_Act] = []
+        self.asked = 0  # of those, how many stand before the user last spoke
+        self.steps = self.reads = 0
         self.failed: list[bool] = []
-        self.seen: set[tuple[str, bytes]] = set()
         self.reading = False
         self.waiting = False
 
-    def add(self, message: Message, parts: Parts) -> None:
-        if message.role == "assistant":
-            self._assistant(message, parts)
-            self.waiting = False
-        elif message.role == "tool":
-            self._result(message.content, False)
-            self.waiting = True
-        elif message.role == "user":
-            results = [p for p in parts or () if p.type == "tool_result"]
-            for part in results:
-                self._result(part.content, bool(part.is_error))
-            self.waiting = bool(results)
-            if not results:  # asked anew: what was done for the last request may be done again for this one
-                self.seen.clear()
-                self.counts["repeats"] = 0
+    def acted(self, acts: Sequence[_Act], reads: int, silent: bool) -> None:
+        """Count the calls of one assistant message."""
+        self.waiting, self.reading = False, 0 < len(acts) == reads
+        self.acts += acts
+        self.reads += reads
+        self.steps += len(acts) - reads * silent
 
-    def _assistant(self, message: Message, parts: Parts) -> None:
-        calls = _calls_of(message.tool_calls)
-        if parts:
-            calls = [(p.name or "", _beginning(p.input)) for p in parts if p.type == "tool_use"] + calls
-        silent = _silent(message, parts)
-        self.reading = bool(calls)
-        for call in calls:
-            self._call(call, silent)
+    def heard(self, results: Sequence[Part]) -> None:
+        """Count the results that a user message brings."""
+        for part in results:
+            self.result(part.content, bool(part.is_error))
+        self.waiting = bool(results)
+        if not results:  # asked anew: what was done for the last request may be done again for this one
+            self.asked = len(self.acts)
 
-    def _call(self, call: tuple[str, bytes], silent: bool) -> None:
-        counts = self.counts
-        kind = _kind(*call)
-        counts[kind] += 1
-        if kind != "reads":
-            self.reading = False
-        if not silent:
-            counts["said"] += 1
-        if not silent or kind != "reads":
-            counts["steps"] += 1
-        if call in self.seen:
-            counts["repeats"] += 1
-        self.seen.add(call)
+    def result(self, content: msgspec.Raw, is_error: bool = False) -> None:
+        """Count one result; what files say is no failure."""
+        self.failed.append(is_error or (not self.reading and _fails(content)))
+        self.waiting = True
 
-    def _result(self, content: msgspec.Raw, is_error: bool) -> None:
-        self.failed.append(is_error or (not self.reading and _reports_failure(*_edges(content))))
-
-    def stage(self, since: int) -> Stage:
-        recent = self.failed[-RECENT:]
-        return Stage(
-            **self.counts,
-            failures=sum(recent),
-            failed_before=sum(self.failed) - sum(recent),
-            since=since,
-            waiting=self.waiting,
-        )
+    def stage(self) -> Stage:
+        acts, failed = self.acts, self.failed
+        recent = sum(failed[-RECENT:])
+        edits = [act[0] for act in acts].count("edits")
+        runs = len(acts) - self.reads - edits
+        repeats = len(acts) - self.asked - len(set(acts[self.asked :]))
+        return Stage(self.steps, self.reads, edits, runs, recent, sum(failed) - recent, repeats, self.waiting)
 
 
 def _silent(message: Message, parts: Parts) -> bool:
     if parts is None:
-        return len(memoryview(message.content)) <= 4
-    return not any(p.type == "text" and len(memoryview(p.text)) > 4 for p in parts)
+        return is_blank(message.content)
+    return not any(part.type == "text" and len(part.text) > 4 for part in parts)
 
 
-def _calls_of(tool_calls: msgspec.Raw) -> list[tuple[str, bytes]]:
-    """Return name and beginning of the arguments of each call in a `tool_calls` list."""
-    if not is_list(tool_calls):
-        return []
+def _acts(message: Message, parts: Parts) -> tuple[tuple[_Act, ...], int]:
+    """Return what an assistant message calls, and how many of these calls read."""
+    calls, listed = message.tool_calls, _ACTED_NOT
+    if calls is not NULL:
+        read = _read_calls if len(calls) <= KEPT_BYTES else _read_calls.__wrapped__
+        listed = read(bytes(calls))
+    if not parts:
+        return listed
+    return _counted([*(_act(part.name or "", part.input) for part in parts if part.type == "tool_use"), *listed[0]])
+
+
+@lru_cache(REMEMBERED)
+def _read_calls(tool_calls: bytes) -> tuple[tuple[_Act, ...], int]:
+    """Return the calls of a `tool_calls` list; none of anything else."""
     try:
-        return [(c.function.name, _beginning(c.function.arguments)) for c in _CALLS.decode(tool_calls)]
-    except msgspec.ValidationError:
-        return []
+        return _counted([_act(call.function.name, call.function.arguments) for call in _CALLS.decode(tool_calls)])
+    except msgspec.DecodeError:
+        return _ACTED_NOT
 
 
-def _beginning(arguments: msgspec.Raw) -> bytes:
-    return bytes(memoryview(arguments)[:ARGUMENT_BYTES])
+def _counted(acts: list[_Act]) -> tuple[tuple[_Act, ...], int]:
+    return tuple(acts), sum(act[0] == "reads" for act in acts)
 
 
-def _edges(content: msgspec.Raw) -> tuple[bytes, bytes]:
-    """Return head and tail of a result; no tail where the head is all."""
-    view = memoryview(content)
-    return bytes(view[:EDGE_BYTES]), bytes(view[-EDGE_BYTES:]) if len(view) > EDGE_BYTES else b""
+def _act(name: str, arguments: msgspec.Raw) -> _Act:
+    beginning = bytes(memoryview(arguments)[:ARGUMENT_BYTES])
+    return _kind(name, beginning), name, beginning
+
+
+def _fails(content: msgspec.Raw) -> bool:
+    """Say whether a result reports a failure at its head or, where that is not all of it, at its tail."""
+    size = len(content)
+    if size <= EDGE_BYTES:
+        return _reports_failure(bytes(content), b"")
+    return _reports_failure(*_edge(content), *_edge(content, size - EDGE_BYTES))
 
 
 @lru_cache(REMEMBERED)
