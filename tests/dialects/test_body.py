@@ -35,7 +35,7 @@ VIEW = msgspec.json.Decoder(View)
 def found(text: bytes) -> tuple[int, int]:
     """Where the model of this body is."""
     view = body.read(VIEW, text)
-    return body.model_at(text, view.model, body.gaps(text, [(view.long, view.long)]))
+    return body.placed(text, view.model, [(view.long, view.long)])
 
 
 def fault(call, *args) -> Fault:
@@ -115,6 +115,19 @@ def test_a_second_model_is_refused(text: str):
     told = fault(found, text.encode())
     assert (told.kind, told.param) == (Kind.BAD_REQUEST, "model")
     assert told.message == "Invalid 'model': given more than once."
+
+
+@given(bodies())
+def test_the_model_is_found_in_the_whole_text_as_outside_long_values(made: tuple[list[tuple[str, object]], str]):
+    """Leaving long values out is only a way to look at less."""
+    _, text = made
+    whole = text.encode("utf-8", "surrogatepass")
+    assume(whole.decode("utf-8", "ignore") == text)
+    try:
+        span = found(whole)
+    except Fault:
+        assume(False)
+    assert body.model_at(whole, VIEW.decode(whole).model, whole) == span
 
 
 @given(st.binary(max_size=40), st.integers(0, 60), st.booleans())
@@ -198,16 +211,17 @@ def test_values_from_elsewhere_are_not_left_out():
     """A value that was absent has no place; the whole body is then searched."""
     text = b'{"model": "a", "long": [1, 2]}'
     view = VIEW.decode(text)
-    assert body.gaps(text, [(Raw(b"null"), Raw(b"null"))]) == [(0, len(text))]
-    assert body.gaps(text, [(view.long, Raw(b"null"))]) == [(0, len(text))]
-    assert body.gaps(text, [(view.long, view.long), (view.model, view.model)]) == [(0, 10), (13, 23), (29, 30)]
+    assert body.outside(text, [(Raw(b"null"), Raw(b"null"))]) == text
+    assert body.outside(text, [(view.long, Raw(b"null"))]) == text
+    assert body.outside(text, [(view.long, view.long), (view.model, view.model)]) == b'{"model": , "long": }'
+    assert body.outside(text, [(view.model, view.long), (view.long, view.long)]) == b'{"model": }'
 
 
 @pytest.mark.parametrize(("levels", "fits"), [(1, True), (100, True), (127, True), (128, False), (900, False)])
 def test_depth_outside_long_values_is_counted(levels: int, fits: bool):
     """A field nobody reads may nest as deep as the body may, and no deeper."""
     text = b'{"model": "a", "x": ' + b'{"k": ' * levels + b"1" + b"}" * levels + b"}"
-    assert body.shallow(text, [(0, len(text))]) is fits
+    assert body.shallow(text, text) is fits
 
 
 def test_members_of_one_name_are_listed_in_order():

@@ -93,3 +93,12 @@ def test_what_is_remembered_is_bounded():
     for size in range(300, 300 + 2 * depth._KNOWN_ENTRIES):
         depth.shallow_again(Raw(b"[" + b" " * size + b"]"), 127)
     assert len(depth._known) <= depth._KNOWN_ENTRIES
+
+
+@given(VALUES, st.integers(100, 130))
+def test_what_is_flat_at_a_glance_is_so(value: object, levels: int):
+    """A short body that is let pass without a further look is never too deep; a long one is always looked at."""
+    text = b"[" * levels + json.dumps(value).encode() + b"]" * levels
+    assert not depth.flat(text) or measured(value) + levels <= depth.LIMIT
+    assert depth.flat(json.dumps(value).encode())
+    assert not depth.flat(b" " * depth._FLAT + b"{}")

@@ -27,12 +27,10 @@ from twospeed.dialects.body import (
     bad,
     check_utf8,
     encode_name,
-    gaps,
     lenient,
-    model_at,
     model_name,
+    placed,
     read,
-    shallow,
     splice,
     too_deep,
 )
@@ -119,13 +117,13 @@ class AnthropicMessages:
         check_utf8(body)
         view = read(_view, body)
         model = model_name(view.model)
-        outside, turns = _checked(body, view)
+        at, turns = _checked(body, view)
         return Request(
             self.name,
             endpoint,
             body,
             model,
-            model_at(body, view.model, outside),
+            at,
             Parsed(view, turns),
             view.stream is True,
             True,
@@ -193,8 +191,8 @@ def parsed(request: Request) -> Parsed:
     return request.parsed
 
 
-def _checked(body: bytes, view: View) -> tuple[list[Span], Sequence[Message]]:
-    """Return the gaps around the long values, and the turns, once nothing nests too deep. Raises: Fault BAD_REQUEST."""
+def _checked(body: bytes, view: View) -> tuple[Span, Sequence[Message]]:
+    """Return where the model is, and the turns, once nothing nests too deep. Raises: Fault BAD_REQUEST."""
     turns: Sequence[Message]
     try:
         turns = _plain_turns.decode(view.messages)
@@ -206,11 +204,8 @@ def _checked(body: bytes, view: View) -> tuple[list[Span], Sequence[Message]]:
         raise bad("tools", "expected array")
     if not (said and depth.shallow((view.system,), _INSIDE) and depth.shallow_again(view.tools, _INSIDE)):
         raise too_deep()
-    long = [value for value in (view.messages, view.tools, view.system) if value is not NULL]
-    outside = gaps(body, [(value, value) for value in long])
-    if not shallow(body, outside):
-        raise too_deep()
-    return outside, turns
+    long = [(value, value) for value in (view.messages, view.tools, view.system)]
+    return placed(body, view.model, long), turns
 
 
 def _system(system: msgspec.Raw) -> msgspec.Raw:

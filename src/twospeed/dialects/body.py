@@ -25,7 +25,6 @@ Span = tuple[int, int]  # start and end offset in the body
 _HIGH_BITS = np.uint64(0x8080808080808080)
 _SMALL = 8192  # bytes up to which plain decoding is the fastest way to check UTF-8
 _HEADER = bytes.__basicsize__ - 1  # bytes before the data of a bytes object
-_COLON = re.compile(rb"[ \t\r\n]*:[ \t\r\n]*")
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 _TYPE = re.compile(r"\b(str|int|bool)\b")
 _TYPES = {"str": "string", "int": "integer", "bool": "boolean"}
@@ -79,11 +78,11 @@ def check_utf8(body: bytes) -> None:
     In long bodies only the eight-byte words around non-ASCII bytes are decoded. A word after each of them comes
     along, so that a cut sequence meets the ASCII that really follows it.
     """
-    if body.isascii():
-        return
     try:
         if len(body) <= _SMALL:
             body.decode()
+            return
+        if body.isascii():
             return
         words = np.frombuffer(body, np.uint64, len(body) >> 3)
         high = (words & _HIGH_BITS) != 0
@@ -95,9 +94,10 @@ def check_utf8(body: bytes) -> None:
 
 def model_name(raw: msgspec.Raw) -> str:
     """Return the value of the `model` field. Raises: Fault BAD_REQUEST unless it is a string that is not empty."""
-    if memoryview(raw)[0] != 0x22:
-        raise bad("model", "expected a string")
-    name = _decode_name(raw)
+    try:
+        name = _decode_name(raw)
+    except msgspec.ValidationError:
+        raise bad("model", "expected a string") from None
     if not name:
         raise bad("model", "must not be empty")
     return name
@@ -109,8 +109,8 @@ def start(body: bytes, raw: msgspec.Raw) -> int:
     return at if 0 <= at < len(body) else -1
 
 
-def gaps(body: bytes, long: Iterable[tuple[msgspec.Raw, msgspec.Raw]]) -> list[Span]:
-    """Return the stretches of the body outside long values, each given by its first and last view.
+def outside(body: bytes, long: Iterable[tuple[msgspec.Raw, msgspec.Raw]]) -> bytes:
+    """Return the text of the body without its long values, each given by its first and last view.
 
     A value whose views are not in the body is not left out.
     """
@@ -122,44 +122,39 @@ def gaps(body: bytes, long: Iterable[tuple[msgspec.Raw, msgspec.Raw]]) -> list[S
         if 0 <= begin < end <= size:
             found.append((begin, end))
     found.sort()
-    result, at = [], 0
+    pieces, at = [], 0
     for begin, end in found:
         if begin >= at:
-            result.append((at, begin))
+            pieces.append(body[at:begin])
             at = end
-    result.append((at, size))
-    return result
+    pieces.append(body[at:])
+    return b"".join(pieces)
 
 
-def shallow(body: bytes, outside: Sequence[Span]) -> bool:
-    """Say whether the text in these gaps keeps the body within depth.LIMIT; what is in between is not looked at."""
-    room = depth.LIMIT - 3  # a gap may begin inside a message: body, messages, message
-    if sum([end - begin for begin, end in outside]) <= 2 * room:
-        return True
-    opening = sum([body.count(b"{", *span) + body.count(b"[", *span) for span in outside])
-    return opening <= room or not depth.deeper(body, depth.LIMIT)
+def shallow(body: bytes, text: bytes) -> bool:
+    """Say whether the text outside long values keeps the body within depth.LIMIT; what is in these is not looked at."""
+    room = depth.LIMIT - 3  # a long value may begin and end inside a message: body, messages, message
+    return len(text) <= 2 * room or depth.openings(text) <= room or not depth.deeper(body, depth.LIMIT)
 
 
-def model_at(body: bytes, model: msgspec.Raw, outside: Sequence[Span]) -> Span:
+def model_at(body: bytes, model: msgspec.Raw, text: bytes) -> Span:
     r"""Return where the value of the one top-level `model` key is. Raises: Fault BAD_REQUEST when it is repeated.
 
-    One plain key in the gaps and no escape that could spell another (`mod\u0065l`) is proof; else all top-level
-    keys are read.
+    One `"model"` in the text outside long values and no escape that could spell another (`mod\u0065l`) is proof; else
+    all top-level keys are read.
     """
-    found = -1
-    for begin, end in outside:
-        if body.find(b"\\u006", begin, end) >= 0:
-            return _only(body, "model")
-        at = body.find(b'"model"', begin, end)
-        while at >= 0:
-            if colon := _COLON.match(body, at + 7):
-                if found >= 0:
-                    return _only(body, "model")
-                found = colon.end()
-            at = body.find(b'"model"', at + 7, end)
-    if found < 0 or not body.startswith(bytes(model), found):
+    at = start(body, model)
+    if at < 0 or text.count(b'"model"') != 1 or b"\\u006" in text:
         return _only(body, "model")
-    return found, found + len(model)
+    return at, at + len(model)
+
+
+def placed(body: bytes, model: msgspec.Raw, long: Iterable[tuple[msgspec.Raw, msgspec.Raw]]) -> Span:
+    """Return where the one `model` is, once nothing outside long values nests too deep. Raises: Fault BAD_REQUEST."""
+    text = outside(body, long)
+    if not shallow(body, text):
+        raise too_deep()
+    return model_at(body, model, text)
 
 
 def spans(body: bytes, name: str) -> list[Span]:
@@ -170,8 +165,8 @@ def spans(body: bytes, name: str) -> list[Span]:
 
 def splice(body: bytes, span: Span, value: bytes) -> bytes:
     """Return the body with the bytes of one span replaced."""
-    view = memoryview(body)
-    return b"".join((view[: span[0]], value, view[span[1] :]))
+    view, (begin, end) = memoryview(body), span
+    return b"".join((view[:begin], value, view[end:]))
 
 
 def without(body: bytes, names: Sequence[str]) -> bytes:

@@ -15,6 +15,7 @@ LIMIT = 128  # levels of a whole body (R29)
 
 _QUOTE, _BACKSLASH = 0x22, 0x5C
 _OPEN, _CLOSE = 0x7B, 0x7D  # braces; brackets become braces when bit 5 is set
+_FLAT = 1 << 12  # bytes up to which counting all brackets is the cheapest way
 _PIECE = 1 << 16  # bytes counted at once, so that memory stays flat
 _OPENED = 4  # levels opened by the decoder, five times faster than counting, before what remains is counted
 
@@ -27,6 +28,16 @@ _KNOWN_BYTES = 1 << 17
 _decode_items = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_dict = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def openings(text: bytes) -> int:
+    """Return how many brackets are opened, in strings or outside of them: no text nests deeper than that."""
+    return text.count(b"{") + text.count(b"[")
+
+
+def flat(body: bytes) -> bool:
+    """Say whether a short body is seen to be within LIMIT at once; False tells nothing."""
+    return len(body) <= _FLAT and openings(body) <= LIMIT
 
 
 def shallow(values: Iterable[msgspec.Raw], room: int) -> bool:

@@ -12,6 +12,7 @@ T = TypeVar("T")
 _LONGEST = 512  # characters; no client sends longer ones
 _READ_BYTES = 65_536  # longer content holds images, and is compared as it stands
 _ARRAY = 0x5B  # "["
+_SYSTEM = ("system", "developer")  # roles
 _decode_text: msgspec.json.Decoder[str | None] = msgspec.json.Decoder(str | None)
 
 
@@ -41,6 +42,8 @@ def declared(
     >>> declared(msgspec.Raw(b'"k1"'))
     Declared(source='prompt_cache_key', id='k1')
     """
+    if cache_key is metadata is client_metadata:  # the usual body has none of them: each is NULL
+        return None
     if cache_key is not NULL and (key := _lenient(_decode_text, cache_key)):
         return Declared("prompt_cache_key", key[:_LONGEST])
     for source, value in (("metadata", metadata), ("client_metadata", client_metadata)):
@@ -53,10 +56,11 @@ def opening(messages: Iterable[Message]) -> list[bytes]:
     """Return what tells conversations apart: the first system prompt and the first user message, as JSON text."""
     parts: list[bytes] = []
     for item in messages:
-        if item.role == "user":
+        role = item.role
+        if role == "user":
             parts.append(_said(item.content))
             break
-        if not parts and item.role in ("system", "developer"):
+        if role in _SYSTEM and not parts:
             parts.append(bytes(item.content))
     return parts
 

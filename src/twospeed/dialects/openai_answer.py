@@ -1,5 +1,7 @@
 """Answers that carry `choices` and `usage`: what chat and completions answers say about themselves."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from twospeed.dialects import Answer
@@ -8,6 +10,7 @@ from twospeed.errors import Fault, Kind
 from twospeed.types import NULL, Usage
 
 EMPTY = frozenset({b"null", b'""', b"[]", b"{}"})
+_ERROR = msgspec.Raw(b'"error"')
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -70,16 +73,14 @@ def answer(body: bytes) -> Answer:
         whole = _whole.decode(body)
     except UNREADABLE:
         raise _unreadable("not a JSON answer") from None
-    error = bytes(whole.error)
-    if error not in EMPTY:
+    if whole.error is not NULL and bytes(whole.error) not in EMPTY:
         raise provider_error(whole.error)
-    if bytes(whole.object) == b'"error"':
+    if whole.object == _ERROR:
         raise provider_error(msgspec.Raw(body))
     if whole.choices is None:
         raise _unreadable("no choices")
     counted = tokens(whole.usage)
-    finish = next((choice.finish_reason for choice in whole.choices if choice.finish_reason), "")
-    return Answer(counted.usage() if counted else None, finish)
+    return Answer(counted.usage() if counted else None, _finish(whole.choices))
 
 
 def tokens(usage: msgspec.Raw) -> Tokens | None:
@@ -88,6 +89,13 @@ def tokens(usage: msgspec.Raw) -> Tokens | None:
         return _tokens.decode(usage)
     except UNREADABLE:
         return None
+
+
+def _finish(choices: Sequence[Ending]) -> str:
+    for choice in choices:
+        if choice.finish_reason:
+            return choice.finish_reason
+    return ""
 
 
 def _unreadable(why: str) -> Fault:

@@ -16,11 +16,10 @@ from twospeed.dialects.body import (
     bad,
     check_utf8,
     encode_name,
-    gaps,
     model_at,
     model_name,
+    placed,
     read,
-    shallow,
     splice,
     too_deep,
 )
@@ -138,14 +137,14 @@ class OpenAiChat:
         check_utf8(body)
         view = _view(body)
         model = model_name(view.model)
-        outside = _checked(body, view)
+        at = _checked(body, view)
         options = view.stream_options
         return Request(
             self.name,
             endpoint,
             body,
             model,
-            model_at(body, view.model, outside),
+            at,
             view,
             view.stream is True,
             isinstance(options, StreamOptions) and options.include_usage is True,
@@ -180,14 +179,12 @@ class OpenAiChat:
 
     def encode(self, request: Request, model: str, account: bool) -> bytes:
         """Return the body with `model` replaced and, when `account`, usage asked for on a stream."""
-        body = self._encoded(request, model, account)
+        body, at, name = request.body, request.model_at, encode_name(model)
+        if account and request.stream and not request.wants_usage:
+            body = asking(body, at, name, _parsed(request).stream_options is not msgspec.UNSET)
+        else:
+            body = splice(body, at, name)
         return body if request.wishes is None else stripped(body)
-
-    def _encoded(self, request: Request, model: str, account: bool) -> bytes:
-        body, name = request.body, encode_name(model)
-        if not (account and request.stream) or request.wants_usage:
-            return splice(body, request.model_at, name)
-        return asking(body, request.model_at, name, _parsed(request).stream_options is not msgspec.UNSET)
 
     def reader(self, request: Request) -> Reader:
         """Return a fresh reader for the streamed answer."""
@@ -220,23 +217,20 @@ def _view(body: bytes) -> View[Turn] | View[Message]:
     return view
 
 
-def _checked(body: bytes, view: View[Turn] | View[Message]) -> list[Span]:
-    """Return the gaps around messages and tools, once nothing nests too deep. Raises: Fault BAD_REQUEST."""
+def _checked(body: bytes, view: View[Turn] | View[Message]) -> Span:
+    """Return where the model is, once nothing nests too deep. Raises: Fault BAD_REQUEST."""
     messages, tools = view.messages, view.tools
-    last = messages[-1]
-    long = [(messages[0].content, last.tool_calls if last.content is NULL else last.content)]
-    if tools is not NULL:
-        if memoryview(tools)[0] not in b"[n":
-            raise bad("tools", "expected array")
-        if not depth.shallow_again(tools, depth.LIMIT - 1):
-            raise too_deep()
-        long.append((tools, tools))
-    outside = gaps(body, long)
+    if tools is not NULL and memoryview(tools)[0] not in b"[n":
+        raise bad("tools", "expected array")
+    if depth.flat(body):
+        return model_at(body, view.model, body)
     members = [item.content for item in messages]
     members += [item.tool_calls for item in messages if item.tool_calls is not NULL]
-    if not (depth.shallow(members, _INSIDE) and shallow(body, outside)):
+    if not (depth.shallow(members, _INSIDE) and depth.shallow_again(tools, depth.LIMIT - 1)):
         raise too_deep()
-    return outside
+    last = messages[-1]
+    said = messages[0].content, last.tool_calls if last.content is NULL else last.content
+    return placed(body, view.model, (said, (tools, tools)))
 
 
 def _parsed(request: Request) -> View[Message]:

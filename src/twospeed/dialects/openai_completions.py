@@ -16,13 +16,10 @@ from twospeed.dialects.body import (
     bad,
     check_utf8,
     encode_name,
-    gaps,
-    model_at,
     model_name,
+    placed,
     read,
-    shallow,
     splice,
-    too_deep,
 )
 from twospeed.dialects.fim import Family, marked
 from twospeed.dialects.openai_answer import EMPTY
@@ -132,17 +129,14 @@ class OpenAiCompletions:
         check_utf8(body)
         view = read(_view, body)
         model = model_name(view.model)
-        long = [view.prompt] if view.suffix is NULL else [view.prompt, view.suffix]
-        outside = gaps(body, [(value, value) for value in long])
+        at = placed(body, view.model, ((view.prompt, view.prompt), (view.suffix, view.suffix)))
         options = view.stream_options
-        if not shallow(body, outside):
-            raise too_deep()
         return Request(
             self.name,
             endpoint,
             body,
             model,
-            model_at(body, view.model, outside),
+            at,
             view,
             view.stream is True,
             isinstance(options, StreamOptions) and options.include_usage is True,

@@ -12,12 +12,10 @@ from twospeed.dialects.body import (
     bad,
     check_utf8,
     encode_name,
-    gaps,
     missing,
-    model_at,
     model_name,
+    placed,
     read,
-    shallow,
     splice,
     too_deep,
 )
@@ -69,10 +67,9 @@ class OpenAiEmbeddings:
             raise missing("input")
         if memoryview(view.input)[0] not in b'"[':
             raise bad("input", "expected a string or an array")
-        outside = gaps(body, [(view.input, view.input)])
-        if not (depth.shallow((view.input,), depth.LIMIT - 1) and shallow(body, outside)):
+        if not depth.shallow((view.input,), depth.LIMIT - 1):
             raise too_deep()
-        at = model_at(body, view.model, outside)
+        at = placed(body, view.model, ((view.input, view.input),))
         return Request(self.name, endpoint, body, model, at, view, wishes=wishes(view.models, view.provider))
 
     def declared(self, request: Request) -> Declared | None:

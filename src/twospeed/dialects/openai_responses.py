@@ -27,13 +27,11 @@ from twospeed.dialects.body import (
     bad,
     check_utf8,
     encode_name,
-    gaps,
     lenient,
     missing,
-    model_at,
     model_name,
+    placed,
     read,
-    shallow,
     splice,
     too_deep,
 )
@@ -148,14 +146,14 @@ class OpenAiResponses:
         check_utf8(body)
         view = read(_view, body)
         model = model_name(view.model)
-        outside, items = _checked(body, view)
+        at, items = _checked(body, view)
         bound = _bound(view, items)
         return Request(
             self.name,
             endpoint,
             body,
             model,
-            model_at(body, view.model, outside),
+            at,
             Parsed(view, items),
             view.stream is True,
             True,
@@ -221,8 +219,8 @@ class OpenAiResponses:
 DIALECT: Dialect = OpenAiResponses()
 
 
-def _checked(body: bytes, view: View) -> tuple[list[Span], list[Item] | None]:
-    """Return the gaps around the long values, and the items, once nothing nests too deep. Raises: Fault BAD_REQUEST."""
+def _checked(body: bytes, view: View) -> tuple[Span, list[Item] | None]:
+    """Return where the model is, and the items, once nothing nests too deep. Raises: Fault BAD_REQUEST."""
     items: list[Item] | None = None
     asked = memoryview(view.input)[0]
     if asked == 0x5B:
@@ -234,13 +232,11 @@ def _checked(body: bytes, view: View) -> tuple[list[Span], list[Item] | None]:
         raise bad("input", "expected a string or an array of items")
     if view.tools is not NULL and memoryview(view.tools)[0] not in b"[n":
         raise bad("tools", "expected array")
-    if not (depth.shallow((view.input,), _TOOLS_INSIDE) and depth.shallow_again(view.tools, _TOOLS_INSIDE)):
+    asked_for = (view.input, view.instructions)
+    if not (depth.shallow(asked_for, _TOOLS_INSIDE) and depth.shallow_again(view.tools, _TOOLS_INSIDE)):
         raise too_deep()
-    long = [value for value in (view.input, view.tools, view.instructions) if value is not NULL]
-    outside = gaps(body, [(value, value) for value in long])
-    if not (depth.shallow((view.instructions,), _TOOLS_INSIDE) and shallow(body, outside)):
-        raise too_deep()
-    return outside, items
+    long = [(value, value) for value in (*asked_for, view.tools)]
+    return placed(body, view.model, long), items
 
 
 def _acts(tools: msgspec.Raw) -> bool:

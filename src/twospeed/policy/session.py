@@ -53,10 +53,11 @@ def identify(
     >>> identify("ann", {b"x-session-id": b"title-7"}, None, ()) == identify("ann", {b"x-session-id": b"7"}, None, ())
     True
     """
-    for name in _HEADERS if not _NAMED.isdisjoint(headers) else ():
-        value = headers.get(name)
-        if value:
-            return Session(_digest(caller, value.removeprefix(b"title-")), _NAMES[name])
+    if not _NAMED.isdisjoint(headers):
+        for name in _HEADERS:
+            value = headers.get(name)
+            if value:
+                return Session(_digest(caller, value.removeprefix(b"title-")), _NAMES[name])
     if declared:
         return Session(_digest(caller, declared.id.encode()), declared.source)
     if opening:
