@@ -22,7 +22,7 @@ def asks(*contents: object) -> Conversation:
 
 
 def answer(reader: Reader, asked: Conversation, stage: Stage) -> tuple[float, float]:
-    return reader.score(reader.ask(asked, open_all(asked.messages)), stage)
+    return reader.score(reader.known(asked, open_all(asked.messages)), stage)
 
 
 def test_an_answer_is_the_same_with_and_without_memory():

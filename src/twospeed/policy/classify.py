@@ -5,15 +5,15 @@ session goes up when its run is in trouble and comes down again afterwards.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
 from twospeed.policy import marks
 from twospeed.policy.content import Parts, open_all
-from twospeed.policy.instruction import Ask
 from twospeed.policy.learned import Learned, load
-from twospeed.policy.reading import Reader
+from twospeed.policy.reading import Known, Reader
 from twospeed.policy.stage import Stage, stage
 from twospeed.types import Conversation, Settings, Tier, Verdict
 from twospeed.units import Fraction, PositiveCount
@@ -22,7 +22,7 @@ BYTES_PER_TOKEN = 3.6  # of code and JSON escapes, on the careful side
 _HIGH = frozenset(("high", "xhigh", "max"))
 _LOW = frozenset(("none", "minimal", "low"))
 _COMPLETIONS = ("completions", "fim/completions", "beta/completions")
-
+REMEMBERED = 64  # spellings of endpoints
 
 STEP = 0.0005  # of the score, per request
 
@@ -114,13 +114,13 @@ class Classifier:
         constraint = self._constraint(conversation, opened)
         if constraint:
             return Verdict("deep", (constraint, *_notes(conversation, facts)), 1.0, 1.0)
-        ask = self.reader.ask(conversation, opened)
-        ruling = self._ruling(conversation, facts, ask)
+        known = self.reader.known(conversation, opened)
+        ruling = self._ruling(conversation, facts, known)
         if ruling:
             gain = 0.0 if ruling.tier == "fast" else None
             reasons = tuple(dict.fromkeys((ruling.reason, *_notes(conversation, facts))))
             return Verdict(ruling.tier, reasons, ruling.score, gain)
-        score, gain = self.reader.score(ask, facts)
+        score, gain = self.reader.score(known, facts)
         return self._by_score(conversation, facts, score, gain)
 
     def _constraint(self, conversation: Conversation, opened: Sequence[Parts]) -> str:
@@ -130,15 +130,15 @@ class Classifier:
             return "images"
         return ""
 
-    def _ruling(self, conversation: Conversation, facts: Stage, ask: Ask) -> _Ruling | None:
+    def _ruling(self, conversation: Conversation, facts: Stage, known: Known) -> _Ruling | None:
         system = marks.system_marks(conversation)
-        if conversation.endpoint.removeprefix("/v1").lstrip("/") in _COMPLETIONS:
+        if _completes(conversation.endpoint):
             return _Ruling("fast", "completion", 0.01)
-        if marks.side_call(conversation, system, ask.text) or marks.words_a_change(ask.text):
+        if known.small == "side_call" or marks.side_call(conversation, system, known.ask.text):
             return _Ruling("fast", "side_call", 0.02)
-        if marks.fills_cursor(ask.text, ask.code):
-            return _Ruling("fast", "cursor", 0.02)
-        if self.settings.effort and conversation.effort in _HIGH:
+        if known.small:
+            return _Ruling("fast", known.small, 0.02)
+        if conversation.effort in _HIGH and self.settings.effort:
             return _Ruling("deep", f"effort:{conversation.effort}", 0.98)
         if marks.plan_mode(conversation, system):
             return _Ruling("deep", "plan_mode", 0.95)
@@ -149,25 +149,27 @@ class Classifier:
         return None
 
     def _by_score(self, conversation: Conversation, facts: Stage, score: float, gain: float) -> Verdict:
-        line, why = self.line, []
-        if self.settings.effort and conversation.effort in _LOW:
+        line, notes = self.line, _notes(conversation, facts)
+        if conversation.effort in _LOW and self.settings.effort:
             line += self.settings.effort_lean
-            why.append(f"effort:{conversation.effort}")
+            notes = (f"effort:{conversation.effort}", *notes)
         unsure = self.settings.low_confidence
-        tier: Tier = "deep" if score >= line else "fast"
-        sure = "score:high" if score >= line else "score:low"
         if unsure is not None and abs(score - line) < unsure.band:
-            tier = unsure.tier
-            sure = "low_confidence"
-        return Verdict(tier, (sure, *why, *_notes(conversation, facts)), score, gain)
+            return Verdict(unsure.tier, ("low_confidence", *notes), score, gain)
+        if score >= line:
+            return Verdict("deep", ("score:high", *notes), score, gain)
+        return Verdict("fast", ("score:low", *notes), score, gain)
+
+
+@lru_cache(REMEMBERED)
+def _completes(endpoint: str) -> bool:
+    return endpoint.removeprefix("/v1").lstrip("/") in _COMPLETIONS
 
 
 def _notes(conversation: Conversation, facts: Stage) -> tuple[str, ...]:
     """Facts worth a word next to the deciding reason."""
-    notes = [] if facts.phase == "none" else [f"agent:{facts.phase}"]
-    if conversation.tools:
-        notes.append(f"tools:{len(conversation.tools)}")
-    return tuple(notes)
+    notes = (f"tools:{len(conversation.tools)}",) if conversation.tools else ()
+    return notes if facts.phase == "none" else (f"agent:{facts.phase}", *notes)
 
 
 def _line(target: Target, learned: Learned) -> float:

@@ -16,6 +16,7 @@ AFTER_BYTES = 1_536  # and this much behind the block in which the head ends
 SEARCHED_BYTES = 262_144  # of what is left out, this much before the tail is searched for fences
 MAX_TEXTS = 6
 MAX_FENCES = 400
+SYSTEM = ("system", "developer")  # roles of system texts
 
 _FENCE = b"\\n```"
 _STRING = msgspec.json.Decoder(str)
@@ -73,18 +74,18 @@ def texts_of(content: msgspec.Raw) -> list[str]:
     return read_texts(pieces_of(content, parts_of(content)))
 
 
-def pieces_of(content: msgspec.Raw, parts: Parts) -> list[bytes]:
+def pieces_of(content: msgspec.Raw, parts: Parts) -> tuple[bytes, ...]:
     """Return what is read of a content, still as JSON: of the string it is, or of its first and last text parts.
 
     The fewer texts, the more of each. What is left out changes nothing, so that pieces stand for all of the content.
     """
     if parts is None:
-        return [excerpt(content)] if bytes(memoryview(content)[:1]) == b'"' else []
+        return (excerpt(content),) if _first_byte(content)[0] == _QUOTE else ()
     texts = [p.text for p in parts if p.type in ("text", "input_text", "")]
     half = MAX_TEXTS // 2
     texts = texts if len(texts) <= MAX_TEXTS else [*texts[:half], *texts[-half:]]
     share = max(1, len(texts))
-    return [excerpt(raw, WHOLE_BYTES // share, EDGE_BYTES // share) for raw in texts]
+    return tuple([excerpt(raw, WHOLE_BYTES // share, EDGE_BYTES // share) for raw in texts])
 
 
 def read_texts(pieces: Sequence[bytes]) -> list[str]:
@@ -96,8 +97,10 @@ def system_of(conversation: Conversation) -> msgspec.Raw:
     """Return the content of the system text, null when there is none."""
     if not is_blank(conversation.system):
         return conversation.system
-    first = next((m for m in conversation.messages[:2] if m.role in ("system", "developer")), None)
-    return first.content if first is not None else NULL
+    for message in conversation.messages[:2]:
+        if message.role in SYSTEM:
+            return message.content
+    return NULL
 
 
 def string_of(raw: msgspec.Raw) -> str:
@@ -115,9 +118,9 @@ def excerpt(raw: msgspec.Raw, whole: int = WHOLE_BYTES, edge: int = EDGE_BYTES) 
         whole: Size in bytes up to which a string is kept whole.
         edge: Bytes of head and of tail kept of a longer one.
     """
+    if len(raw) <= whole + 2 or _first_byte(raw)[0] != _QUOTE:
+        return bytes(raw)
     view = memoryview(raw)
-    if len(view) <= whole + 2 or view[0] != _QUOTE:
-        return bytes(view)
     end = len(view) - 1
     tail = bytes(view[end - edge : end])
     tail = tail[max(0, tail.find(b" ")) :]

@@ -41,6 +41,9 @@ class Division(msgspec.Struct):
 def divide(text: str) -> Division:
     """Take a text apart into prose, tagged prose and code; context files and dumps are dropped."""
     result = Division([], [], [], [], [])
+    if not ("`" in text or "<" in text or "@" in text):  # neither fence nor tag nor patch
+        _say(text, result)
+        return result
     size, start = len(text), 0
     fence, tag, patch = _next_fence(text, 0), _next_tag(text, 0), _next_patch(text, 0)
     for _ in range(MAX_BLOCKS):

@@ -48,7 +48,7 @@ _NOTHING = Ask("", "")
 _PROSE, _CODE, _BROUGHT = attrgetter("prose"), attrgetter("code"), attrgetter("brought")
 
 
-def read_ask(pieces: Sequence[bytes]) -> Ask:
+def read_ask(pieces: tuple[bytes, ...]) -> Ask:
     """Return what one message asks.
 
     Args:
@@ -69,16 +69,16 @@ def read_ask(pieces: Sequence[bytes]) -> Ask:
 def _ask(prose: list[str], code: list[str], brought: list[str]) -> Ask:
     text = _ends_of("\n".join(prose).strip(), TEXT_CHARS)
     about = "\n".join(code)
-    if not about:
-        about = "\n".join(brought)
-        about = about if len(text) <= SELF_CONTAINED and _points_at(text, about) else ""
+    if brought and not about and len(text) <= SELF_CONTAINED:
+        before = "\n".join(brought)
+        about = before if _points_at(text, before) else ""
     return Ask(text, _ends_of(about, CODE_CHARS))
 
 
 def separate(
     conversation: Conversation,
     opened: Sequence[Parts] | None = None,
-    read: Callable[[Sequence[bytes]], Ask] = read_ask,
+    read: Callable[[tuple[bytes, ...]], Ask] = read_ask,
 ) -> Ask:
     """Return the instruction of a request and the code it is about.
 
@@ -98,7 +98,7 @@ def separate(
             continue
         pieces = pieces_of(message.content, parts)
         if len(pieces) == 1 and len(pieces[0]) > SAID_TWICE:
-            pieces = [_without_orders(pieces[0], system_of(conversation))]
+            pieces = (_without_orders(pieces[0], system_of(conversation)),)
         ask = read(pieces) if pieces else _NOTHING  # none where it only brings tool results
         if found.text or found.code:
             ask = Ask(f"{found.text}\n{ask.text}".strip()[:TEXT_CHARS], found.code or ask.code)

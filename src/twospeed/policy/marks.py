@@ -8,11 +8,11 @@ send the same ones again.
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
-from twospeed.policy.content import Part, Parts, parts_of, system_of
+from twospeed.policy.content import SYSTEM, Part, Parts, parts_of, system_of
 from twospeed.types import Conversation
 
 SIDE_BYTES = 16_384  # a side call is small: titles are written from the opening of a conversation
@@ -45,7 +45,6 @@ _PLAN_NOW = re.compile(
 )
 _PLANS_LOOKED_AT = 6
 _PLAN_NAME = b"lan mode"  # with either letter before it
-_SYSTEM = ("system", "developer")
 NOTED, NOTED_FIRST = 24, 3  # messages of a long conversation looked at for such, and how many of them at its beginning
 NOTE_BYTES = 65_536  # of a system message in the middle of a conversation, searched for plan mode
 _PLAN_WORDS = (b"plan", b"Plan", b"PLAN")
@@ -103,11 +102,15 @@ def _names_itself(text: str) -> bool:
     return any(map(text.__contains__, _SIDE_WORDS)) and _SIDE.search(text) is not None
 
 
-def fills_cursor(text: str, code: str) -> bool:
-    """Say whether a short instruction points at a cursor or hole in code: an autocompletion sent as chat."""
-    if not 0 < len(text) <= SHORT_CHARS:
-        return False
-    return _has_cursor(text) or _has_cursor(code)
+def small_work(text: str, code: str) -> Literal["", "side_call", "cursor"]:
+    """Say which small thing a short instruction asks for, in whatever client: a commit message or the like, or to fill a
+    cursor or hole in code, which is an autocompletion sent as chat; "" for anything else.
+    """
+    if len(text) > SHORT_CHARS:
+        return ""
+    if _words_a_change(text.lower()):
+        return "side_call"
+    return "cursor" if text and (_has_cursor(text) or _has_cursor(code)) else ""
 
 
 def _has_cursor(text: str) -> bool:
@@ -117,12 +120,8 @@ def _has_cursor(text: str) -> bool:
     return any(map(lowered.__contains__, _CURSOR_WORDS)) and _CURSOR.search(lowered) is not None
 
 
-def words_a_change(text: str) -> bool:
-    """Say whether a short instruction asks for a commit message or the like, in whatever client."""
-    if len(text) > SHORT_CHARS:
-        return False
-    said = text.lower()
-    return any(map(said.__contains__, _CHANGE_WORDS)) and _CHANGE.search(said) is not None
+def _words_a_change(text: str) -> bool:
+    return any(map(text.__contains__, _CHANGE_WORDS)) and _CHANGE.search(text) is not None
 
 
 def plan_mode(conversation: Conversation, system: System) -> bool:
@@ -133,7 +132,7 @@ def plan_mode(conversation: Conversation, system: System) -> bool:
     if len(messages) > NOTED + 1:
         messages = [*messages[: NOTED_FIRST + 1], *messages[NOTED_FIRST - NOTED :]]
     roles = [message.role for message in messages]
-    for role in _SYSTEM:
+    for role in SYSTEM:
         if role in roles[1:] and any(m.role == role and _note_plans(m.content) for m in messages[1:]):
             return True
     if "user" not in roles:
@@ -186,8 +185,10 @@ def _only_looks(tool: str) -> bool:
 
 
 def _ends(raw: msgspec.Raw) -> bytes:
+    if len(raw) <= 2 * LOOK_BYTES:
+        return bytes(raw)
     view = memoryview(raw)
-    return bytes(view) if len(view) <= 2 * LOOK_BYTES else bytes(view[:LOOK_BYTES]) + b" " + bytes(view[-LOOK_BYTES:])
+    return b" ".join((view[:LOOK_BYTES], view[-LOOK_BYTES:]))
 
 
 def _readable(piece: bytes) -> str:
