@@ -5,7 +5,9 @@ import gzip
 import pytest
 from tests.serving import TWO_FAST, serving
 
+from twospeed.config import Loaded, read
 from twospeed.edge import unpack
+from twospeed.policy.overload import Caps
 
 
 @pytest.mark.parametrize("path", ["/chat/completions", "/v1/chat/completions"])
@@ -91,6 +93,44 @@ async def test_claude_code_is_greeted():
         for path in ("/", "/api/hello"):
             async with server.http.head(server.url + path) as answer:
                 assert answer.status == 200
+
+
+def keyed(name: str, models: str, key: str) -> Loaded:
+    """A configuration with one key."""
+    text = f"{TWO_FAST}keys: [{{name: {name}, key: env:ANN, models: ['{models}']}}]\n"
+    return read(text.encode(), "test.yaml", {"ANN": key})
+
+
+async def test_a_reload_is_heeded_by_connections_that_stay():
+    """A client that says the same again is let in, named and turned away by the keys of now, not by those it came with."""
+    async with serving() as server:
+
+        async def statuses() -> list[int]:
+            answers = [await server.chat(model="lone", headers={"authorization": "Bearer sk-ann"}) for _ in range(4)]
+            return [answer.status for answer in answers if await answer.read()]
+
+        for loaded, expected in [
+            (keyed("ann", "*", "sk-ann"), 200),
+            (keyed("ann", "*", "sk-bob"), 401),
+            (keyed("anna", "*", "sk-ann"), 200),
+            (keyed("anna", "none", "sk-ann"), 404),
+            (keyed("ann", "*", "sk-ann"), 200),
+        ]:
+            server.server.adopt(loaded)
+            assert await statuses() == [expected] * 4
+            assert server.server.http.connections == 1
+        callers = [record.caller for record in server.records if record.status == 200]
+        assert callers == ["ann"] * 4 + ["anna"] * 4 + ["ann"] * 4
+
+
+async def test_a_known_head_is_turned_away_like_a_new_one():
+    """A full server, a body too large: what may change from one request to the next is asked each time."""
+    text = TWO_FAST.replace("listen: {port: 0}", "listen: {port: 0, body_limit: 2000B}")
+    async with serving(text) as server:
+        for length, status in [(10, 200), (20, 200), (30, 200), (3_000, 413), (40, 200)]:
+            assert (await server.chat("x" * length)).status == status
+        server.server.api.runtime.seats.caps = Caps(total=0, fast=0, deep=0, line=0)
+        assert (await server.chat()).status == 503
 
 
 async def test_gzip_is_unpacked():

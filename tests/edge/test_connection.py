@@ -16,7 +16,7 @@ from tests.edge.test_wire import GET, MALFORMED, POST
 from twospeed.dialects import Refusal
 from twospeed.edge.connection import Connection
 from twospeed.edge.http import Call, Reply
-from twospeed.edge.shared import Shared
+from twospeed.edge.shared import NAP, Shared
 from twospeed.errors import Fault, Kind
 from twospeed.policy.listen import Listen
 
@@ -50,7 +50,7 @@ async def test_a_request_is_answered():
         assert (answer.status, answer.body, answer.headers[b"content-type"]) == (200, b"hello", b"text/plain")
         (call,) = app.calls
         assert (call.head.method, call.head.path, call.head.query) == ("POST", "/v1/x", "y=z")
-        assert (call.head.headers[b"x-a"], call.body, call.peer) == (b"b", b"hello", "127.0.0.1")
+        assert (call.head.headers[b"x-a"], call.body) == (b"b", b"hello")
         assert call.received_at <= asyncio.get_running_loop().time()
         client.close()
 
@@ -498,6 +498,49 @@ async def test_a_slow_reader_gets_everything():
             answer = await client.answer()
             assert (len(answer.body), answer.whole) == (size, True)
         client.close()
+
+
+# What a connection remembers
+
+
+async def rested(requests: int) -> Connection:
+    """A connection that has served as many requests, all with the same head, and now waits for the next."""
+    connection = Connection(Shared(Stage(), Listen(), asyncio.get_running_loop()))
+    connection.connection_made(Deaf())
+    for _ in range(requests):
+        connection.data_received(request(b"hello"))
+        assert connection.serving.task is not None
+        await connection.serving.task
+    return connection
+
+
+@pytest.mark.parametrize("requests", [1, 2, 5])
+async def test_a_connection_at_rest_forgets_and_stays_open(requests):
+    """How its client asks is forgotten first; it is closed when it has rested as long as any other."""
+    connection = await rested(requests)
+    begun = asyncio.get_running_loop().time()
+    if requests > 1:
+        assert connection.deadline <= begun + NAP
+        connection.tick(begun + NAP)
+    keep_alive = Listen().keep_alive
+    assert begun + keep_alive - 1 < connection.deadline <= begun + keep_alive + 1
+    assert not connection.line.transport.is_closing()
+    connection.tick(connection.deadline)
+    assert connection.line.transport.is_closing()
+
+
+@pytest.mark.parametrize("requests", [1, 5])
+async def test_a_server_that_stops_closes_what_has_rested(requests):
+    """Whether it has forgotten its client or not; one that was used just now may have a request on its way."""
+    fresh = await rested(requests)
+    fresh.wind_down()
+    assert not fresh.line.transport.is_closing()
+    fresh.tick(fresh.deadline)
+    assert fresh.line.transport.is_closing()
+    old = await rested(requests)
+    old.deadline -= 1.0
+    old.wind_down()
+    assert old.line.transport.is_closing()
 
 
 # A second opinion

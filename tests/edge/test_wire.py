@@ -38,7 +38,7 @@ def test_a_head_is_taken_apart():
         "POST",
         "/v1/%61",
         "a=b&c?d",
-        {b"host": b"x:80", b"x-a": b"b c", b"content-length": b"12", b"x-e": b""},
+        {b"host": b"x:80", b"x-a": b"b c", b"x-e": b""},
         length=12,
     )
 
@@ -355,8 +355,9 @@ def test_h11_reads_accepted_heads_the_same_way(data):
         joined[name] = joined[name] + b", " + value if name in joined else value
     if b"transfer-encoding" in joined:  # h11 gives it in lower case
         head.headers[b"transfer-encoding"] = head.headers[b"transfer-encoding"].lower()
+    length = int(joined.pop(b"content-length", b"0"))
     assert joined == head.headers
-    assert head.length == (None if b"transfer-encoding" in joined else int(joined.get(b"content-length", b"0")))
+    assert head.length == (None if b"transfer-encoding" in joined else length)
     assert head.keep_alive or not may_keep(event) or head.http10
 
 

@@ -21,19 +21,32 @@ Step = Callable[[Call, Reply], Awaitable[None] | None]
 JSON = (b"content-type", b"application/json")
 _GREETINGS = ("/", "/api/hello")  # what Claude Code asks first, without a key
 _VERSIONS = ("", "/v1")
+_ASKING = "asking"  # what is found out about the head of a request to a model: dialect and caller, and in which era
+_NOBODY = (None, None, None)
 
 
 class Api:
     """The `App` behind the data listener. `runtime` may be swapped between requests."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self.runtime = runtime
+        self._runtime = runtime
+        self._era = object()  # a new one with each runtime
         self.draining = False
         self._posts: dict[str, Dialect] = {}
         self._default: Dialect = runtime.dialects["openai_chat"]
         for dialect in runtime.dialects.values():
             for path in dialect.paths:
                 self._posts.update({version + path: dialect for version in _VERSIONS})
+
+    @property
+    def runtime(self) -> Runtime:
+        """The snapshot that requests begin with now."""
+        return self._runtime
+
+    @runtime.setter
+    def runtime(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._era = object()
 
     def admit(self, head: Head) -> Refusal | None:
         """Settle path, method and caller; leaves the step to run in `head.context`."""
@@ -65,15 +78,19 @@ class Api:
         return Refusal(refusal.status, (*refusal.headers, *extra), refusal.body)
 
     def _step(self, head: Head) -> Step:
-        dialect = self._posts.get(head.path)
-        if head.method == "POST" and dialect is not None and not _wants_websocket(head):
+        headers, runtime = head.headers, self._runtime
+        era, dialect, caller = headers.found.get(_ASKING, _NOBODY)
+        if era is not self._era:  # not asked before, or before the last reload
+            dialect = self._posts.get(head.path)
+            if head.method != "POST" or dialect is None or _wants_websocket(head):
+                return self._other(head, known=dialect is not None)
             caller = self._caller(head)
-            if self.runtime.seats.full:
-                raise Fault(Kind.OVERLOADED, "the server has as many requests under way as it takes; try again")
-            if b"content-encoding" in head.headers:
-                unpack.check(head.headers[b"content-encoding"])
-            return partial(self._ask, dialect, caller, self.runtime)
-        return self._other(head, known=dialect is not None)
+            headers.keep(_ASKING, (self._era, dialect, caller))
+        if runtime.seats.full:
+            raise Fault(Kind.OVERLOADED, "the server has as many requests under way as it takes; try again")
+        if b"content-encoding" in headers:
+            unpack.check(headers[b"content-encoding"])
+        return partial(self._ask, dialect, caller, runtime)
 
     def _other(self, head: Head, known: bool) -> Step:
         """Everything but asking a model."""

@@ -16,11 +16,10 @@ _log = logging.getLogger("twospeed.edge")
 
 
 class Call(msgspec.Struct):
-    """One whole request. `peer`: the client's address without port. `received_at`: instant its head was complete."""
+    """One whole request. `received_at`: instant its head was complete."""
 
     head: Head
     body: bytes
-    peer: str
     received_at: float
 
 

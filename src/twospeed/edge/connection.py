@@ -13,12 +13,14 @@ from typing import cast
 from twospeed.dialects import Refusal
 from twospeed.edge.app import Call, reported
 from twospeed.edge.body import ChunkedBody, SizedBody
+from twospeed.edge.heads import Heads
 from twospeed.edge.line import NEVER, Line
 from twospeed.edge.reply import Reply, reply_to
 from twospeed.edge.serving import Serving
 from twospeed.edge.shared import Shared
 from twospeed.edge.wire import Head
 from twospeed.errors import Fault, Kind
+from twospeed.policy.headers import Headers
 
 HOLD_LIMIT = 65_536  # bytes of pipelined requests held while one is served
 LINGER = 5.0  # seconds for a refused client to read its answer while it still sends
@@ -26,7 +28,7 @@ LINGER_BYTES = 1 << 26  # and how much it may send meanwhile
 GRACE = 0.5  # seconds for requests on their way once the server stops, and for clients too many to take their answer
 # Where a connection is; plain numbers, because an enum's members cost 0.1 us a look.
 _READING, _BODY, _SERVING, _LINGERING, _CLOSED = range(5)
-_NO_HEAD = Head("GET", "/", "", {}, keep_alive=False)  # stands in for a head that could not be read
+_NO_HEAD = Head("GET", "/", "", Headers(), keep_alive=False)  # stands in for a head that could not be read
 
 
 class Connection(asyncio.Protocol):
@@ -40,7 +42,7 @@ class Connection(asyncio.Protocol):
         "_discarded",
         "_head",
         "_head_begun",
-        "_peer",
+        "_heads",
         "_phase",
         "_received_at",
         "_shared",
@@ -52,9 +54,9 @@ class Connection(asyncio.Protocol):
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._phase = _READING
-        self._peer = ""
         self._buffer = b""  # READING: the beginning of a head; SERVING: what was pipelined
         self._head_begun = True  # the deadline of the first head runs from the start of the connection
+        self._heads = Heads(shared.reader)
         self._head: Head | None = None  # of the body being read
         self._body: SizedBody | ChunkedBody | None = None
         self._received_at = 0.0
@@ -75,8 +77,6 @@ class Connection(asyncio.Protocol):
             self._turn_away_unheard()
             return
         shared.open.add(self)
-        peer = transport.get_extra_info("peername")
-        self._peer = peer[0] if peer else ""
         self.deadline = shared.loop.time() + shared.listen.head_timeout
         if shared.stopping:
             self.wind_down()
@@ -142,6 +142,9 @@ class Connection(asyncio.Protocol):
             self._watch_choked(now)
         elif self._phase == _BODY or (self._phase == _READING and self._buffer and not self.line.paused):
             self._refuse(self._head, Fault(Kind.CLIENT_TIMEOUT, "The request did not arrive in time."))
+        elif self._phase == _READING and not self._head_begun and self._heads.known and not self.line.closing:
+            self._heads.forget()
+            self.deadline = now + self._shared.keep_alive - self._shared.nap
         else:
             self.close()
 
@@ -149,7 +152,7 @@ class Connection(asyncio.Protocol):
         """The server stops: close when idle, unless the next request may be on its way; otherwise soon."""
         self.line.closing = True
         listen, now = self._shared.listen, self._shared.loop.time()
-        quiet_since = self.deadline - (listen.head_timeout if self._head_begun else listen.keep_alive)
+        quiet_since = self.deadline - (listen.head_timeout if self._head_begun else self._respite())
         if self._phase == _READING and not self._buffer and quiet_since < now - GRACE:
             self.close()
         elif self._phase in (_READING, _LINGERING):
@@ -165,17 +168,15 @@ class Connection(asyncio.Protocol):
     # Reading requests
 
     def _read_heads(self, data: bytes) -> None:
-        shared = self._shared
         while data and self._phase == _READING and not self.line.paused:
             try:
-                end = shared.reader.end(data)
-                if not end:
-                    self._await_head()
-                    break
-                head = shared.reader.read(data[:end])
+                head, end = self._heads.first(data)
             except Fault as fault:
                 self._refuse(None, fault)
                 return
+            if head is None:
+                self._await_head()
+                break
             data = self._open(head, data, end)
         self._buffer = data
 
@@ -195,7 +196,7 @@ class Connection(asyncio.Protocol):
             return b""
         body_end = end + head.length
         if refusal is None:
-            self._deliver(Call(head, data[end:body_end], self._peer, now))
+            self._deliver(Call(head, data[end:body_end], now))
         else:
             self._answer(head, refusal)
         return data[body_end:]
@@ -240,7 +241,7 @@ class Connection(asyncio.Protocol):
         if not whole:
             return b""
         self._body = self._head = None
-        self._deliver(Call(head, body.whole(), self._peer, self._received_at))
+        self._deliver(Call(head, body.whole(), self._received_at))
         return body.rest
 
     def _hold(self, data: bytes) -> None:
@@ -291,7 +292,11 @@ class Connection(asyncio.Protocol):
     def _rest(self) -> None:
         self._phase = _READING
         self._head_begun = False
-        self.deadline = self._shared.loop.time() + self._shared.keep_alive
+        self.deadline = self._shared.loop.time() + self._respite()
+
+    def _respite(self) -> float:
+        """Seconds of rest until the next `tick`: a client that has not asked again for a while is forgotten first."""
+        return self._shared.nap if self._heads.known else self._shared.keep_alive
 
     # Answers of the engine's own
 

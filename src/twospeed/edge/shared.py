@@ -13,6 +13,8 @@ from twospeed.policy.listen import Listen
 if TYPE_CHECKING:
     from twospeed.edge.connection import Connection
 
+NAP = 10.0  # seconds after an answer until a connection forgets how its client asks
+
 
 class Shared:
     """What the connections of one listener have in common.
@@ -30,6 +32,7 @@ class Shared:
         "left",
         "listen",
         "loop",
+        "nap",
         "open",
         "reader",
         "shaking",
@@ -43,6 +46,7 @@ class Shared:
         self.reader = HeadReader(listen)
         self.body_limit = listen.body_limit  # beside `listen`, because a settings attribute costs twice a plain one
         self.keep_alive = listen.keep_alive
+        self.nap = min(NAP, listen.keep_alive)
         self.open: set[Connection] = set()
         self.crowd: set[Connection] = set()
         self.shaking: WeakSet[Connection] = WeakSet()  # a handshake that fails is told to nobody

@@ -14,11 +14,12 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from msgspec import Struct
 
 from twospeed.errors import Fault, Kind
+from twospeed.policy.headers import Headers
 from twospeed.policy.listen import Listen
 
 _LINE_EXTRA = 32  # bytes of a request line besides the target, at most: method, two spaces, version
 _FRAMING = (b"content-length", b"transfer-encoding")
-_MOST_DIGITS = 18  # of a Content-Length; more cannot be meant
+MOST_DIGITS = 18  # of a Content-Length; more cannot be meant
 _SLASH = ord("/")
 _ABSOLUTE = re.compile(rb"(?i:https?)://(?P<host>[A-Za-z0-9.:_~%\[\]-]+)(?P<path>/[^#]*)?(\?[^#]*)?")
 
@@ -28,14 +29,13 @@ class Head(Struct):
 
     `path`: as sent, not percent-decoded, without the query, and of a whole URL only from the path on; starts with "/", or is
     "*" for OPTIONS.
-    `headers`: names in lower case; values of a repeated name joined with ", ". `length`: bytes of body, None when
-    chunked. `keep_alive`: the client would use the connection again. `context`: the app's own, from `admit` to `serve`.
+    `headers`: all but Content-Length. `length`: bytes of body, None when chunked. `keep_alive`: the client would use the connection again. `context`: the app's own, from `admit` to `serve`.
     """
 
     method: str
     path: str
     query: str
-    headers: dict[bytes, bytes]
+    headers: Headers
     http10: bool = False
     length: int | None = 0
     keep_alive: bool = True
@@ -50,14 +50,14 @@ def malformed(detail: str) -> Fault:
 class HeadReader:
     """Finds and reads heads; keeps nothing between two of them. Not for use by two threads at once."""
 
-    __slots__ = ("_head_limit", "_headers", "_max_headers", "_padded", "_target", "_url_limit")
+    __slots__ = ("_headers", "_max_headers", "_padded", "_target", "_url_limit", "head_limit")
 
     def __init__(self, listen: Listen) -> None:
-        self._head_limit = listen.head_limit
+        self.head_limit = listen.head_limit
         self._url_limit = listen.url_limit
         self._max_headers = listen.max_headers
         self._target = b""
-        self._headers: dict[bytes, bytes] = {}
+        self._headers = Headers()
         self._padded = False
 
     def end(self, data: bytes) -> int:
@@ -66,13 +66,13 @@ class HeadReader:
         Raises: Fault URL_TOO_LONG, HEAD_TOO_LARGE, and BAD_REQUEST as soon as `data` cannot become a good head.
         """
         end = data.find(b"\r\n\r\n", 1) + 4
-        if 4 <= end <= self._head_limit:
+        if 4 <= end <= self.head_limit:
             return end
         line = data.find(b"\r\n")
         if (line if line >= 0 else len(data)) > self._url_limit + _LINE_EXTRA:
             raise _url_too_long()
-        if len(data) > self._head_limit:
-            raise Fault(Kind.HEAD_TOO_LARGE, f"The request head is larger than {self._head_limit} bytes.")
+        if len(data) > self.head_limit:
+            raise Fault(Kind.HEAD_TOO_LARGE, f"The request head is larger than {self.head_limit} bytes.")
         _check_beginning(data)
         return 0
 
@@ -88,7 +88,7 @@ class HeadReader:
             raw = raw[2:]  # a line end too many after the request before
         if raw.count(b"\n") - 2 > self._max_headers:
             raise Fault(Kind.HEAD_TOO_LARGE, f"The request has more than {self._max_headers} headers.")
-        headers = self._headers = {}
+        headers = self._headers = Headers()
         self._padded = False
         # A fresh parser costs a quarter of a microsecond and cannot carry anything over from the last request.
         parser = HttpRequestParser(self)
@@ -163,20 +163,21 @@ def _url_too_long() -> Fault:
     return Fault(Kind.URL_TOO_LONG, "The request URL is too long.")
 
 
-def _length(headers: dict[bytes, bytes], http10: bool) -> int | None:
-    length = headers.get(b"content-length")
+def _length(headers: Headers, http10: bool) -> int | None:
+    """Take the length out of the headers."""
+    length = headers.pop(b"content-length", None)
     if b"transfer-encoding" in headers:
         if http10 or length is not None or headers[b"transfer-encoding"].lower() != b"chunked":
             raise malformed("Transfer-Encoding is not exactly chunked")
         return None
     if length is None:
         return 0
-    if not length.isdigit() or len(length) > _MOST_DIGITS:
+    if not length.isdigit() or len(length) > MOST_DIGITS:
         raise malformed("Content-Length is not a number")
     return int(length)
 
 
-def _keep_alive(headers: dict[bytes, bytes], http10: bool) -> bool:
+def _keep_alive(headers: Headers, http10: bool) -> bool:
     connection = headers.get(b"connection")
     if connection is None:
         return not http10
