@@ -76,108 +76,111 @@ class Job(msgspec.Struct):
     query: str = ""
 
 
-class Try:
+class Try(msgspec.Struct, eq=False):
     """One attempt under way.
 
-    `held`: bytes read up to the commit point, still owed to the client. `broken`: the stream failed in the very read
-    that held its first content, so it is committed and broken at once. `spoken`: how it is put to the provider.
-    `dropped`: what a translation could not carry over, () without one.
+    `status`, `headers`: the provider's, names in lower case. `held`: bytes read up to the commit point, still owed to the
+    client. `broken`: the stream failed in the very read that held its first content, so it is committed and broken at
+    once. `translated`: the provider is spoken to in another dialect than the caller's; `dropped`: what that could not
+    carry over. `body_bytes`: kept, because the body itself is let go once nobody needs it.
     """
 
-    def __init__(self, job: Job, candidate: Candidate, link: Link, row: Attempt, permit: Permit | None) -> None:
-        self.job = job
-        self.candidate = candidate
-        self.link = link
+    job: Job
+    candidate: Candidate
+    link: Link
+    row: Attempt
+    permit: Permit | None
+    exchange: Exchange | None = None
+    status: int = 0
+    headers: Sequence[Pair] = ()
+    translated: bool = False
+    dropped: Sequence[str] = ()
+    reader: Reader | None = None
+    held: Sequence[bytes] = ()
+    usage: Usage | None = None
+    finish: str = ""
+    broken: Fault | None = None
+    body_bytes: int = 0
+    sent: bool = False
+    closed: bool = False
+
+    def __post_init__(self) -> None:
+        link, job = self.link, self.job
         link.under_way += 1
-        self.row = row
-        self.permit = permit
-        self.body_bytes = len(job.request.body)  # kept: the body itself is let go once nobody needs it
-        self.exchange: Exchange | None = None
-        self.spoken: Spoken = job.dialect
-        self.dropped: Sequence[str] = ()
-        self.reader: Reader | None = None
-        self.held: Sequence[bytes] = ()
-        self.usage: Usage | None = None
-        self.finish = ""
-        self.broken: Fault | None = None
-        self.sent = False
-        self.closed = False
-
-    @property
-    def translated(self) -> bool:
-        """Whether the provider is spoken to in another dialect than the caller's."""
-        return bool(self.link.dialects) and self.job.dialect.name not in self.link.dialects
-
-    @property
-    def status(self) -> int:
-        """The provider's status."""
-        return self.exchange.status if self.exchange else 0
-
-    @property
-    def headers(self) -> Sequence[Pair]:
-        """The provider's response headers, names in lower case."""
-        return self.exchange.headers if self.exchange else ()
+        self.body_bytes = len(job.request.body)
+        if link.dialects:
+            self.translated = job.dialect.name not in link.dialects
 
     async def connect(self, deadline: float, now: Callable[[], float]) -> None:
         """Get a connection. Raises: TimeoutError; Fault CONNECT_FAILED, TLS_FAILED."""
         fresh = self.job.request.stateful  # a used connection may die in a way that leaves doubt (R3)
-        self.exchange = await self.link.transport.connect(deadline, fresh)
-        self.row.connected_at = now()
-        self.row.reused = self.exchange.reused
+        exchange = self.exchange = await self.link.transport.connect(deadline, fresh)
+        row = self.row
+        row.connected_at, row.reused = now(), exchange.reused
 
     async def begin(self, deadline: float, now: Callable[[], float]) -> None:
         """Send the request and read up to the commit point. Raises: TimeoutError; Fault of any backend kind."""
-        exchange = await self._send(deadline)
-        self.row.status = exchange.status
-        self.row.request_id = (find(exchange.headers, b"x-request-id") or find(exchange.headers, b"request-id")).decode(
-            "latin-1"
-        )[:128]
+        spoken, path, headers, body = self._put()
+        exchange = self.exchange
+        assert exchange is not None
+        self.sent = True
+        try:
+            await exchange.send(path, headers, body, deadline)
+        except Fault as fault:
+            if not self._stale(exchange, fault):
+                raise
+            exchange.close()
+            exchange = self.exchange = await self.link.transport.connect(deadline, True)
+            await exchange.send(path, headers, body, deadline)
+        row = self.row
+        row.status = self.status = exchange.status
+        self.headers = exchange.headers
+        row.request_id = _request_id(exchange.headers)
         if not 200 <= exchange.status < 300:
-            fault = await self._refused(exchange, deadline)
-            raise retold(fault) if self.translated else fault
+            refusal = await self._refused(exchange, deadline)
+            raise retold(refusal) if self.translated else refusal
         if self.job.request.stream:
-            await self._until_content(exchange, deadline)
+            await self._until_content(spoken, exchange, deadline)
         else:
-            await self._whole(exchange, deadline)
-        self.row.first_token_at = now()
-        if self.row.span:
-            self.row.named = named(b"".join(self.held))
+            whole = await _read_all(exchange, deadline, self.link.answer_limit)
+            answer = spoken.answer(whole)
+            self.held, self.usage, self.finish = (answer.body or whole,), answer.usage, answer.finish
+        row.first_token_at = now()
+        if row.span:
+            row.named = named(b"".join(self.held))
 
-    async def _send(self, deadline: float) -> Exchange:
+    def _put(self) -> tuple[Spoken, str, list[Pair], bytes]:
+        """Return how the request is put to this provider: in which words, its path, headers and body."""
         job, link = self.job, self.link
+        spoken: Spoken = job.dialect
         passed = to_provider(job.headers, link.forward)
+        query = link.query
         if self.translated:
             passed = without_dialect(passed)
-            self.spoken, self.dropped = bridge(
+            spoken, self.dropped = bridge(
                 job.dialect, job.request, link.dialects, self.candidate.backend.provider, link.quirks, job.id, job.wall
             )
-        elif job.request.completion is not None:
-            self.spoken = ask(job.request, link.completions)
-        query = query_to_provider(job.query, link.query) if job.query and not self.translated else link.query
-        path = link.path + self.spoken.upstream_path + query
+        else:
+            if job.request.completion is not None:
+                spoken = ask(job.request, link.completions)
+            if job.query:
+                query = query_to_provider(job.query, query)
         headers = [*link.headers, *outgoing(job.trace, self.row.span), *passed]
         if link.defaults:
             headers += [default for default in link.defaults if not find(passed, default[0])]
-        body = self.spoken.encode(job.request, self.candidate.backend.model, link.account)
-        assert self.exchange is not None
-        self.sent = True
-        try:
-            await self.exchange.send(path, headers, body, deadline)
-        except Fault as fault:
-            # A kept-alive connection may be closed by the provider at the moment it is used again: not its fault.
-            offer = self.candidate.offer
-            withdrawn = offer is not None and offer.withdrawn
-            if fault.kind is not Kind.RESET or not self.exchange.reused or self.exchange.answered or withdrawn:
-                raise
-            self.exchange.close()
-            self.exchange = await link.transport.connect(deadline, True)
-            await self.exchange.send(path, headers, body, deadline)
-        return self.exchange
+        body = spoken.encode(job.request, self.candidate.backend.model, link.account)
+        return spoken, link.path + spoken.upstream_path + query, headers, body
 
-    async def _until_content(self, exchange: Exchange, deadline: float) -> None:
+    def _stale(self, exchange: Exchange, fault: Fault) -> bool:
+        """Say whether a kept-alive connection was closed by the provider just as it was used again: not its fault."""
+        offer = self.candidate.offer
+        withdrawn = offer is not None and offer.withdrawn
+        return fault.kind is Kind.RESET and exchange.reused and not exchange.answered and not withdrawn
+
+    async def _until_content(self, spoken: Spoken, exchange: Exchange, deadline: float) -> None:
         if not find(exchange.headers, b"content-type").lower().startswith(b"text/event-stream"):
             raise Fault(Kind.BAD_ANSWER, detail="a stream was asked for, the content type is not text/event-stream")
-        reader = self.reader = self.spoken.reader(self.job.request)
+        reader = self.reader = spoken.reader(self.job.request)
         held: list[bytes] = []
         while not (reader.committed or reader.ended):
             data = await exchange.read(deadline)
@@ -191,31 +194,15 @@ class Try:
                 break
         self.held = held
 
-    async def _whole(self, exchange: Exchange, deadline: float) -> None:
-        body = await self._read_all(exchange, deadline, self.link.answer_limit)
-        answer = self.spoken.answer(body)
-        self.held, self.usage, self.finish = (answer.body or body,), answer.usage, answer.finish
-
     async def _refused(self, exchange: Exchange, deadline: float) -> Fault:
         body = await self._error_body(exchange, deadline)
         return fault_of_status(exchange.status, exchange.headers, body, self.job.wall)
 
     async def _error_body(self, exchange: Exchange, deadline: float) -> bytes:
         try:
-            return await self._read_all(exchange, deadline, ERROR_BODY_LIMIT)
+            return await _read_all(exchange, deadline, ERROR_BODY_LIMIT)
         except Fault:
             return b""  # the status alone says enough
-
-    async def _read_all(self, exchange: Exchange, deadline: float, limit: int) -> bytes:
-        data = await exchange.read(deadline)
-        parts, size = [data], len(data)
-        while data:
-            data = await exchange.read(deadline)
-            parts.append(data)
-            size += len(data)
-            if size > limit:
-                raise Fault(Kind.ANSWER_TOO_LARGE, detail=f"answer beyond {limit} bytes")
-        return parts[0] if len(parts) == 2 else b"".join(parts)
 
     async def read(self, deadline: float) -> bytes:
         """Return the next body bytes after the commit point, b"" at the end. Raises: TimeoutError; Fault."""
@@ -270,3 +257,18 @@ class Try:
         reader = self.reader
         asked = self.permit.ask.input_tokens if self.permit else 0
         return Usage(asked, max(reader.output_events, reader.output_bytes // 64) if reader else 0, estimated=True)
+
+
+async def _read_all(exchange: Exchange, deadline: float, limit: int) -> bytes:
+    parts, size = [], 0
+    while data := await exchange.read(deadline):
+        parts.append(data)
+        size += len(data)
+        if size > limit:
+            raise Fault(Kind.ANSWER_TOO_LARGE, detail=f"answer beyond {limit} bytes")
+    return b"".join(parts)  # one part is not copied
+
+
+def _request_id(headers: Sequence[Pair]) -> str:
+    named = dict(reversed(headers))  # the first of a name counts
+    return (named.get(b"x-request-id") or named.get(b"request-id", b""))[:128].decode("latin-1")
