@@ -39,30 +39,36 @@ class Budget(Settings):
 class Spending:
     """What one provider's requests and repeats were lately. No clock: `now` in seconds, never decreasing."""
 
-    __slots__ = ("_budget", "_newest", "_requests", "_retries")
+    __slots__ = ("_budget", "_newest", "_place", "_requests", "_retries", "_until")
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
-        self._newest = 0
+        self._newest = self._place = 0  # slice under way: its number, and where it is counted
+        self._until = 0.0
         self._requests = [0] * SLICES
         self._retries = [0] * SLICES
 
     def asked(self, now: float) -> None:
         """Count a first attempt."""
-        self._requests[self._roll(now)] += 1
+        if now >= self._until:
+            self._roll(now)
+        self._requests[self._place] += 1
 
     def again(self, now: float) -> bool:
         """Count a repeat if the budget allows it; False: it does not, and nothing was counted."""
-        place = self._roll(now)
+        if now >= self._until:
+            self._roll(now)
         if not self._budget.allows(sum(self._requests), sum(self._retries)):
             return False
-        self._retries[place] += 1
+        self._retries[self._place] += 1
         return True
 
-    def _roll(self, now: float) -> int:
-        """Forget what has left the window and return the place of the slice under way."""
-        index = int(now * SLICES / self._budget.window)
+    def _roll(self, now: float) -> None:
+        """Begin a slice, and forget what has left the window."""
+        window = self._budget.window
+        index = int(now * SLICES / window)
         for step in range(min(SLICES, index - self._newest)):
             self._requests[(index - step) % SLICES] = self._retries[(index - step) % SLICES] = 0
         self._newest = max(index, self._newest)
-        return self._newest % SLICES
+        self._place = self._newest % SLICES
+        self._until = (self._newest + 1) * window / SLICES

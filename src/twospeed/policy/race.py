@@ -15,7 +15,7 @@ import msgspec
 
 from twospeed.errors import RETRY_SAME, Fault, Kind
 from twospeed.policy.overload import WAITING_SHARE
-from twospeed.types import Candidate, Plan, Timeouts
+from twospeed.types import Candidate, Plan
 
 MAX_ATTEMPTS = 3  # R4
 LEAST_USEFUL = 0.05  # seconds: an attempt with less time left cannot win
@@ -111,21 +111,22 @@ Event = Admitted | Refused | Connected | Committed | Failed | Tick
 class Race:
     """One request's race. `roll` in [0, 1) spreads the one backoff it may take."""
 
+    _next = 0  # candidate to try next
+    _attempt = -1
+    _candidate = 0  # of the current attempt
+    _made = 0  # attempts that reached a provider
+    _phase: type[Open | Begin | Pause] | None = None
+    _retried: frozenset[str] = frozenset()  # providers that had their one retry
+    _failed_at = 0  # candidate of the last failure
+    _last: Fault | None = None  # what the client hears when everything failed
+    _refusal: Fault | None = None  # the refusal that ends first
+    _refused_at = 0  # candidate of that refusal
+    _waited = False  # for a limit, once
+
     def __init__(self, plan: Plan, roll: float) -> None:
         self.deadline = plan.deadline
         self._plan = plan
         self._roll = roll
-        self._next = 0  # candidate to try next
-        self._attempt = -1
-        self._candidate = 0  # of the current attempt
-        self._made = 0  # attempts that reached a provider
-        self._phase: type[Open | Begin | Pause] | None = None
-        self._retried: set[str] = set()  # providers that had their one retry
-        self._failed_at = 0  # candidate of the last failure
-        self._last: Fault | None = None  # what the client hears when everything failed
-        self._refusal: Fault | None = None  # the refusal that ends first
-        self._refused_at = 0  # candidate of that refusal
-        self._waited = False  # for a limit, once
 
     def start(self, now: float) -> Command:
         """Return the first command."""
@@ -136,26 +137,21 @@ class Race:
         return _HEARD[type(event)](self, event, now)
 
     def _admitted(self, event: Admitted, now: float) -> Sequence[Command]:
+        plan = self._plan
         self._made += 1
-        return self._enter(Open, self._timeouts.connect, now, (Open(self._attempt),))
+        self._phase = Open
+        self.deadline = min(now + plan.candidates[self._candidate].timeouts.connect, plan.deadline)
+        return (Open(self._attempt),)
 
     def _connected(self, event: Connected, now: float) -> Sequence[Command]:
-        patience = self._timeouts.first_token if self._plan.stream else self._timeouts.total
-        return self._enter(Begin, patience, now, (Begin(self._attempt),))
+        plan = self._plan
+        timeouts = plan.candidates[self._candidate].timeouts
+        self._phase = Begin
+        self.deadline = min(now + (timeouts.first_token if plan.stream else timeouts.total), plan.deadline)
+        return (Begin(self._attempt),)
 
     def _committed(self, event: Committed, now: float) -> Sequence[Command]:
         return (Win(self._attempt),)
-
-    @property
-    def _timeouts(self) -> Timeouts:
-        return self._plan.candidates[self._candidate].timeouts
-
-    def _enter(
-        self, phase: type[Open | Begin | Pause], patience: float, now: float, commands: Sequence[Command]
-    ) -> Sequence[Command]:
-        self._phase = phase
-        self.deadline = min(now + patience, self._plan.deadline)
-        return commands
 
     def _refused(self, event: Refused, now: float) -> Sequence[Command]:
         fault = event.fault
@@ -188,22 +184,23 @@ class Race:
 
     def _advance(self, now: float) -> Sequence[Command]:
         """Go to the next candidate, else retry the last one, else give up."""
-        if self._plan.deadline - now < LEAST_USEFUL and self._made:
+        plan, candidate = self._plan, self._next
+        if self._made and plan.deadline - now < LEAST_USEFUL:
             return [Lose(self._last or Fault(Kind.TOTAL_TIMEOUT))]
-        if self._made < self._plan.most:
-            if self._next < len(self._plan.candidates):
-                self._next += 1
-                return self._admit(self._next - 1)
+        if self._made < plan.most:
+            if candidate < len(plan.candidates):
+                self._next = candidate + 1
+                return self._admit(candidate)
             if self._may_retry_same():
                 return self._retry_same(now)
-            if self._plan.limit_wait and self._may_wait(now):
+            if plan.limit_wait and self._may_wait(now):
                 return self._wait(now)
         return [Lose(self._verdict())]
 
     def _admit(self, candidate: int) -> Sequence[Command]:
         self._attempt += 1
         self._candidate = candidate
-        return [Admit(self._attempt, self._plan.candidates[candidate])]
+        return (Admit(self._attempt, self._plan.candidates[candidate]),)
 
     def _may_retry_same(self) -> bool:
         fault = self._last
@@ -214,11 +211,11 @@ class Race:
         return fault.kind in RETRY_SAME
 
     def _retry_same(self, now: float) -> Sequence[Command]:
-        self._retried.add(self._provider())
+        self._retried |= {self._provider()}
         self._candidate = self._failed_at
         fault = self._last
         wait = (fault.retry_after if fault else None) or self._roll * min(BACKOFF_CAP, BACKOFF_BASE * 2**self._made)
-        return self._enter(Pause, wait, now, (Pause(),))
+        return self._pause(now + wait)
 
     def _may_wait(self, now: float) -> bool:
         """Say whether the limit that ends first does so soon enough, for the tier and for the time that is left."""
@@ -231,7 +228,12 @@ class Race:
         assert self._refusal is not None
         wait, self._waited, self._candidate = self._refusal.retry_after or 0.0, True, self._refused_at
         self._refusal = None  # what is true then is asked for anew
-        return self._enter(Pause, wait, now, (Pause(),))
+        return self._pause(now + wait)
+
+    def _pause(self, until: float) -> Sequence[Command]:
+        self._phase = Pause
+        self.deadline = min(until, self._plan.deadline)
+        return (Pause(),)
 
     def _provider(self) -> str:
         return self._plan.candidates[self._failed_at].backend.provider

@@ -5,7 +5,7 @@ closes the attempt under way and goes on up.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from twospeed.errors import Fault, Kind
@@ -69,20 +69,14 @@ class Attempts:
         self._roll = roll
         self._vigil = Vigil(limits)
 
-    async def run(self, plan: Plan, job: Job, record: Record) -> Try:
+    def run(self, plan: Plan, job: Job, record: Record) -> Coroutine[Any, Any, Try]:
         """Race the plan's candidates and return the attempt whose answer goes to the client, at its commit point.
 
         The caller closes it. Every attempt leaves its row in the record. Raises: Fault, the one to tell the client.
         """
         if plan.hedge is not None and (plan.switches is None or plan.switches.hedge is not False):
-            return await self._run_hedged(plan, plan.hedge, job, record)
-        course = _Course(self, plan, job, record)
-        try:
-            return await course.run()
-        except BaseException as error:
-            if course.current is not None:
-                self.close(course.current, Kind.CLIENT_GONE if not isinstance(error, Fault) else error.kind)
-            raise
+            return self._run_hedged(plan, plan.hedge, job, record)
+        return _Course(self, plan, job, record).run()
 
     async def _run_hedged(self, plan: Plan, hedging: Hedging, job: Job, record: Record) -> Try:
         purse = self._purses.get(plan.tier)
@@ -118,96 +112,102 @@ class Attempts:
             self._vigil.end(attempt.permit)
         used = attempt.usage
         if kind is None and used is not None and not used.estimated:
-            name = attempt.candidate.backend.name
-            self._estimates.observe(name, attempt.body_bytes, used.input_tokens, used.output_tokens)
+            backend = attempt.row.backend.name
+            self._estimates.observe(backend, attempt.body_bytes, used.input_tokens, used.output_tokens)
 
     def link(self, candidate: Candidate) -> Link:
         """Return how a candidate is reached."""
         return self._links[candidate.backend.name]
 
-    def spending(self, provider: str, link: Link) -> Spending:
-        """What repeats have cost a provider lately."""
-        known = self._spendings.get(provider)
-        if known is None:
-            known = self._spendings[provider] = Spending(link.budget)
-        return known
-
 
 class _Course:
-    """One race being run."""
+    """One race being run. Every command that wants an answer is given the instant until which it may take."""
 
     hedge = False
+    current: Try | None = None
+    _candidate: Candidate | None = None
+    _permit: Permit | None = None
+    _left = False  # the version on trial, while it was asked
 
     def __init__(self, attempts: Attempts, plan: Plan, job: Job, record: Record) -> None:
         self._attempts = attempts
         self._plan = plan
         self._job = job
         self._record = record
-        self._race = Race(plan, attempts._roll())
-        self._clock = attempts._clock
-        self._permit: Permit | None = None
-        self._candidate: Candidate | None = None
-        self.current: Try | None = None
-        self._left = False  # the version on trial, while it was asked
 
     async def run(self) -> Try:
-        race, clock = self._race, self._clock
+        clock, race = self._attempts._clock, Race(self._plan, self._attempts._roll())
         commands: Sequence[Command] = (race.start(clock()),)
-        while True:
-            if len(commands) > 1:
-                self._cancel(commands[0])
-            command = commands[-1]
-            if type(command) is Win:
-                assert self.current is not None
-                return self.current
-            event = await _OBEY[type(command)](self, command)
-            now = clock()
-            # A loop's timers are coarser than its clock: the Tick that was waited for is never early.
-            commands = race.on(event, now if event is not TICK else max(now, race.deadline))
-
-    @property
-    def _deadline(self) -> float:
-        return self._race.deadline
+        try:
+            while True:
+                *cancelled, command = commands
+                if cancelled:
+                    self._cancel(cancelled[0])
+                kind = type(command)
+                if kind is Win:
+                    assert self.current is not None
+                    return self.current
+                event = await _OBEY[kind](self, command, race.deadline)
+                now = clock()
+                # A loop's timers are coarser than its clock: the Tick that was waited for is never early.
+                commands = race.on(event, now if event is not TICK else max(now, race.deadline))
+        except BaseException as error:
+            if self.current is not None:
+                self._attempts.close(self.current, error.kind if isinstance(error, Fault) else Kind.CLIENT_GONE)
+            raise
 
     def _cancel(self, command: Command) -> None:
         if isinstance(command, Cancel) and self.current is not None:
             self._attempts.close(self.current, command.kind)
 
-    async def _lose(self, command: Lose) -> Event:
+    async def _lose(self, command: Lose, deadline: float) -> Event:
         raise command.fault
 
-    async def _pause(self, command: Pause) -> Event:
-        await asyncio.sleep(max(0.0, self._race.deadline - self._clock()))
+    async def _pause(self, command: Pause, deadline: float) -> Event:
+        await asyncio.sleep(max(0.0, deadline - self._attempts._clock()))
         return TICK
 
-    async def _admit(self, command: Admit) -> Event:
-        candidate = self._candidate = command.candidate
-        backend = candidate.backend
-        if candidate.offer is not None and candidate.offer.withdrawn:
-            return Refused(command.attempt, self._withdrawn(candidate.offer))
-        if candidate.probe and not self._may_probe(candidate):
-            self._record.notes.append(f"breaker_open:{backend.name}")
-            wait = self._attempts._health.wait(backend.name)
-            return Refused(command.attempt, Fault(Kind.BREAKER_OPEN, "no backend can serve this now", retry_after=wait))
-        link = self._attempts._links[backend.name]
-        if not self._affords(candidate, link):
-            self._record.notes.append(f"budget:{backend.provider}")
-            return Refused(command.attempt, Fault(Kind.OVERLOADED, "no retry is left for now", retry_after=1.0))
+    async def _admit(self, command: Admit, deadline: float) -> Event:
+        attempts, candidate = self._attempts, command.candidate
+        self._candidate = candidate
+        name = candidate.backend.name
+        link, request = attempts._links[name], self._job.request
+        barred = self._barred(candidate, link)
+        if barred is not None:
+            return Refused(command.attempt, barred)
+        read, written = attempts._estimates.expected(name, len(request.body), request.max_tokens)
+        within = link.deep_limit if self._plan.tier == "deep" else None
         answer: Permit | Refusal | None = None
         try:
-            answer = await self._attempts._limits.take(self._ask(backend.name, link))
+            answer = await attempts._limits.take(Ask(link.pool, link.limit, read, written, within))
         finally:
             if candidate.probe and not isinstance(answer, Permit):
-                self._attempts._health.released(backend.name)  # the probe it claimed will find nothing out
+                attempts._health.released(name)  # the probe it claimed will find nothing out
         if isinstance(answer, Refusal):
             detail = f"{link.pool}: {answer.dimension}"
             fault = Fault(Kind.RATE_LIMITED, "rate limit reached", detail=detail, retry_after=answer.retry_after)
             self._record.notes.append(f"limited:{link.pool}:{answer.dimension}")
             return Refused(command.attempt, fault)
         if link.limit.concurrency is not None:
-            self._attempts._vigil.begin(answer)
+            attempts._vigil.begin(answer)
         self._permit = answer
         return Admitted(command.attempt)
+
+    def _barred(self, candidate: Candidate, link: Link) -> Fault | None:
+        """Say why a candidate is passed over before its limits are asked, None when it is not."""
+        if candidate.offer is not None and candidate.offer.withdrawn:
+            return self._withdrawn(candidate.offer)
+        if candidate.probe and not self._may_probe(candidate):
+            name = candidate.backend.name
+            self._record.notes.append(f"breaker_open:{name}")
+            wait = self._attempts._health.wait(name)
+            return Fault(Kind.BREAKER_OPEN, "no backend can serve this now", retry_after=wait)
+        if not self._affords(candidate, link):
+            self._record.notes.append(f"budget:{candidate.backend.provider}")
+            if candidate.probe:
+                self._attempts._health.released(candidate.backend.name)
+            return Fault(Kind.OVERLOADED, "no retry is left for now", retry_after=1.0)
+        return None
 
     def _may_probe(self, candidate: Candidate) -> bool:
         health, name = self._attempts._health, candidate.backend.name
@@ -217,10 +217,12 @@ class _Course:
 
     def _affords(self, candidate: Candidate, link: Link) -> bool:
         """Say whether the retry budget lets this attempt pass (R5); a first attempt and a healthy spare cost nothing."""
-        provider = candidate.backend.provider
-        spending, tried = self._attempts.spending(provider, link), self._record.attempts
+        attempts, provider, tried = self._attempts, candidate.backend.provider, self._record.attempts
+        spending = attempts._spendings.get(provider)
+        if spending is None:
+            spending = attempts._spendings[provider] = Spending(link.budget)
         if not tried:
-            spending.asked(self._clock())
+            spending.asked(attempts._clock())
             return True
         first = self._plan.candidates[0]
         if (
@@ -228,32 +230,26 @@ class _Course:
         ):  # what a version on trial did not answer is nobody's repeat
             tried = [attempt for attempt in tried if attempt.backend is not first.backend]
         again = candidate.probe or any(attempt.backend.provider == provider for attempt in tried)
-        return not again or spending.again(self._clock())
+        return not again or spending.again(attempts._clock())
 
-    def _ask(self, backend: str, link: Link) -> Ask:
-        request = self._job.request
-        read, written = self._attempts._estimates.expected(backend, len(request.body), request.max_tokens)
-        within = link.deep_limit if self._plan.tier == "deep" else None
-        return Ask(link.pool, link.limit, read, written, within)
-
-    async def _open(self, command: Open) -> Event:
-        assert self._candidate is not None
-        number, backend = command.attempt, self._candidate.backend
-        record = self._record
+    async def _open(self, command: Open, deadline: float) -> Event:
+        attempts, candidate, record = self._attempts, self._candidate, self._record
+        assert candidate is not None
+        backend, clock = candidate.backend, attempts._clock
         span = child(record.trace, len(record.attempts) + 1)
-        row = Attempt(backend, started_at=self._clock(), span=span, hedge=self.hedge)
+        row = Attempt(backend, started_at=clock(), span=span, hedge=self.hedge)
         record.attempts.append(row)
-        attempt = Try(self._job, self._candidate, self._attempts._links[backend.name], row, self._permit)
-        self.current, self._permit = attempt, None
+        attempt = self.current = Try(self._job, candidate, attempts._links[backend.name], row, self._permit)
+        self._permit = None
         try:
-            await attempt.connect(self._deadline, self._clock)
+            await attempt.connect(deadline, clock)
         except TimeoutError:
             return TICK
         except Fault as fault:
-            return self._failed(number, attempt, fault)
-        return Connected(number)
+            return self._failed(command.attempt, attempt, fault)
+        return Connected(command.attempt)
 
-    async def _begin(self, command: Begin) -> Event:
+    async def _begin(self, command: Begin, deadline: float) -> Event:
         number, attempt = command.attempt, self.current
         assert attempt is not None
         offer = attempt.candidate.offer
@@ -262,7 +258,7 @@ class _Course:
                 return self._failed(number, attempt, self._withdrawn(offer))
             offer.waiting.add(self._leave)
         try:
-            await attempt.begin(self._deadline, self._clock)
+            await attempt.begin(deadline, self._attempts._clock)
         except TimeoutError:
             return TICK
         except Fault as fault:
@@ -300,17 +296,13 @@ class _Course:
 class _Leg(_Course):
     """One attempt of a hedged race, which keeps the deadlines and ends what is late."""
 
-    @property
-    def _deadline(self) -> float:
-        return self._plan.deadline
-
     async def obey(self, command: Command) -> Event:
         """Do what a command says; see `hedged.Leg`."""
         if isinstance(command, Admit) and command.hedge:
             self.hedge = True
             if not self._attempts.may_hedge(self._plan, command.candidate.backend.name):
                 return Refused(command.attempt, Fault(Kind.OVERLOADED, "no hedge now", retry_after=1.0))
-        event = await _OBEY[type(command)](self, command)
+        event = await _OBEY[type(command)](self, command, self._plan.deadline)
         if isinstance(event, Committed):
             self._waited()
         return event
@@ -331,10 +323,11 @@ class _Leg(_Course):
     def _waited(self) -> None:
         assert self.current is not None
         row = self.current.row
-        self._attempts._estimates.waited(row.backend.name, self._clock() - row.started_at)
+        attempts = self._attempts
+        attempts._estimates.waited(row.backend.name, attempts._clock() - row.started_at)
 
 
-_Obeyed = Callable[[_Course, Any], Awaitable[Event]]
+_Obeyed = Callable[[_Course, Any, float], Coroutine[Any, Any, Event]]
 _OBEY: dict[type, _Obeyed] = {
     Admit: _Course._admit,
     Open: _Course._open,
