@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from twospeed.policy.content import Part, Parts, is_blank, open_all
+from twospeed.policy.content import Parts, is_blank, open_all
 from twospeed.types import NULL, Conversation, Message
 
 WINDOW = 24  # messages opened, newest last
@@ -104,59 +104,33 @@ def stage(conversation: Conversation, opened: Sequence[Parts] | None = None) -> 
     parted = open_all(newest) if opened is None else opened[-WINDOW:]
     if len(messages) < 2 or not (_calls(newest) or (any(parted) and any(m.role == "assistant" for m in messages))):
         return _NOWHERE
-    tally = _Tally()
+    acts: list[_Act] = []
+    failed: list[bool] = []
+    steps = reads = asked = 0
+    reading = waiting = False
     for message, parts in zip(newest, parted, strict=True):
         if message.role == "tool":
-            tally.result(message.content)
+            failed.append(not reading and _fails(message.content))
+            waiting = True
         elif message.role == "assistant":
-            tally.acted(*_acts(message, parts), _silent(message, parts))
+            called, looked = _acts(message, parts)
+            acts += called
+            reads += looked
+            steps += len(called) - (looked if looked and _silent(message, parts) else 0)
+            waiting, reading = False, 0 < len(called) == looked
         elif message.role == "user":
-            tally.heard([part for part in parts if part.type == "tool_result"] if parts else ())
-    return tally.stage()
+            results = [part for part in parts if part.type == "tool_result"] if parts else ()
+            failed += [bool(part.is_error) or (not reading and _fails(part.content)) for part in results]
+            waiting = bool(results)
+            asked = asked if waiting else len(acts)  # what was done for the last request may be done again for this one
+    edits, recent = [act[0] for act in acts].count("edits"), sum(failed[-RECENT:])
+    repeats = len(acts) - asked - len(set(acts[asked:]))
+    runs = len(acts) - reads - edits
+    return Stage(steps, reads, edits, runs, recent, sum(failed) - recent, repeats, waiting)
 
 
 def _calls(messages: Sequence[Message]) -> bool:
     return any(message.tool_calls is not NULL or message.role == "tool" for message in messages)
-
-
-class _Tally:
-    """Counts of one pass over the newest messages."""
-
-    def __init__(self) -> None:
-        self.acts: list[_Act] = []
-        self.asked = 0  # of those, how many stand before the user last spoke
-        self.steps = self.reads = 0
-        self.failed: list[bool] = []
-        self.reading = False
-        self.waiting = False
-
-    def acted(self, acts: Sequence[_Act], reads: int, silent: bool) -> None:
-        """Count the calls of one assistant message."""
-        self.waiting, self.reading = False, 0 < len(acts) == reads
-        self.acts += acts
-        self.reads += reads
-        self.steps += len(acts) - reads * silent
-
-    def heard(self, results: Sequence[Part]) -> None:
-        """Count the results that a user message brings."""
-        for part in results:
-            self.result(part.content, bool(part.is_error))
-        self.waiting = bool(results)
-        if not results:  # asked anew: what was done for the last request may be done again for this one
-            self.asked = len(self.acts)
-
-    def result(self, content: msgspec.Raw, is_error: bool = False) -> None:
-        """Count one result; what files say is no failure."""
-        self.failed.append(is_error or (not self.reading and _fails(content)))
-        self.waiting = True
-
-    def stage(self) -> Stage:
-        acts, failed = self.acts, self.failed
-        recent = sum(failed[-RECENT:])
-        edits = [act[0] for act in acts].count("edits")
-        runs = len(acts) - self.reads - edits
-        repeats = len(acts) - self.asked - len(set(acts[self.asked :]))
-        return Stage(self.steps, self.reads, edits, runs, recent, sum(failed) - recent, repeats, self.waiting)
 
 
 def _silent(message: Message, parts: Parts) -> bool:
