@@ -41,6 +41,20 @@ def test_announced_length_cuts_the_body_off():
     assert (body.whole(), body.rest) == (b"hello", b"GET /")
 
 
+@pytest.mark.parametrize("size", [0, 3, 5_000])
+def test_the_first_bytes_may_be_a_view(size):
+    """What came behind a head is not copied before the rest is there."""
+    first = memoryview(b"head" + b"x" * size)[4:]
+    body = SizedBody(size + 2)
+    assert not body.feed(first)
+    assert body.feed(b"yz!")
+    assert (body.whole(), body.rest) == (b"x" * size + b"yz", b"!")
+    chunked = ChunkedBody(LIMIT)
+    assert not chunked.feed(memoryview(b"head5\r\nhe")[4:])
+    assert chunked.feed(b"llo\r\n0\r\n\r\n!")
+    assert (chunked.whole(), chunked.rest) == (b"hello", b"!")
+
+
 def test_bytes_that_come_one_by_one_do_not_pile_up_as_objects():
     """A body in tiny pieces costs its bytes, not an object for each."""
     body = SizedBody(100_000)

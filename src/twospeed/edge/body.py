@@ -26,17 +26,17 @@ class Pieces:
     __slots__ = ("_pieces", "size")
 
     def __init__(self) -> None:
-        self._pieces: list[bytes | bytearray] = []
+        self._pieces: list[bytes | bytearray | memoryview] = []
         self.size = 0
 
-    def add(self, piece: bytes) -> None:
-        """Append `piece`."""
+    def add(self, piece: bytes | memoryview) -> None:
+        """Append `piece`; a view keeps what it shows."""
         self.size += len(piece)
         pieces = self._pieces
         if len(piece) >= _SMALL:
             pieces.append(piece)
-        elif pieces and type(pieces[-1]) is bytearray:
-            pieces[-1] += piece
+        elif pieces and isinstance(last := pieces[-1], bytearray):
+            last += piece
         else:
             pieces.append(bytearray(piece))
 
@@ -55,11 +55,11 @@ class SizedBody:
         self._pieces = Pieces()
         self.rest = b""
 
-    def feed(self, data: bytes) -> bool:
+    def feed(self, data: bytes | memoryview) -> bool:
         """Take bytes as they came; True once the body is whole."""
         missing = self._length - self._pieces.size
         if len(data) > missing:
-            data, self.rest = data[:missing], data[missing:]
+            data, self.rest = data[:missing], bytes(data[missing:])
         self._pieces.add(data)
         return self._pieces.size == self._length
 
@@ -84,7 +84,7 @@ class ChunkedBody:
         self._step: Callable[[ChunkedBody, bytes, int], int] = ChunkedBody._size
         self.rest = b""
 
-    def feed(self, data: bytes) -> bool:
+    def feed(self, data: bytes | memoryview) -> bool:
         """Take bytes as they came; True once the body is whole.
 
         Raises: Fault BAD_REQUEST, BODY_TOO_LARGE (as soon as a chunk size goes beyond `limit`).

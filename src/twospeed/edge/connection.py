@@ -168,7 +168,8 @@ class Connection(asyncio.Protocol):
     # Reading requests
 
     def _read_heads(self, data: bytes) -> None:
-        while data and self._phase == _READING and not self.line.paused:
+        """Begin what is asked for in `data`, of which there is some, until a request is being served."""
+        while True:
             try:
                 head, end = self._heads.first(data)
             except Fault as fault:
@@ -178,6 +179,8 @@ class Connection(asyncio.Protocol):
                 self._await_head()
                 break
             data = self._open(head, data, end)
+            if not data or self._phase != _READING or self.line.paused:
+                break
         self._buffer = data
 
     def _await_head(self) -> None:
@@ -188,13 +191,13 @@ class Connection(asyncio.Protocol):
     def _open(self, head: Head, data: bytes, end: int) -> bytes:
         """Begin the request whose head ends at `end`; return what follows the request in `data`."""
         now = self._shared.loop.time()
-        refusal = self._admit(head)
-        if head.length is None or end + head.length > len(data):
+        refusal, length = self._admit(head), head.length
+        if length is None or end + length > len(data):
             if refusal is None:
-                return self._begin_body(head, now, data[end:])
+                return self._begin_body(head, now, memoryview(data)[end:])
             self._turn_away(head, refusal)
             return b""
-        body_end = end + head.length
+        body_end = end + length
         if refusal is None:
             self._deliver(Call(head, data[end:body_end], now))
         else:
@@ -210,13 +213,13 @@ class Connection(asyncio.Protocol):
                 raise
             except Exception as bug:
                 raise reported(bug) from bug
-            if refusal is None and head.length and head.length > shared.body_limit:
+            if refusal is None and (head.length or 0) > shared.body_limit:
                 raise Fault(Kind.BODY_TOO_LARGE, f"The request body is larger than {shared.body_limit} bytes.")
         except Fault as fault:
             return shared.app.refuse(head, fault)
         return refusal
 
-    def _begin_body(self, head: Head, now: float, first: bytes) -> bytes:
+    def _begin_body(self, head: Head, now: float, first: memoryview) -> bytes:
         listen = self._shared.listen
         self._phase = _BODY
         self.deadline = now + listen.body_timeout
@@ -229,7 +232,7 @@ class Connection(asyncio.Protocol):
             self.line.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         return b""
 
-    def _read_body(self, data: bytes) -> bytes:
+    def _read_body(self, data: bytes | memoryview) -> bytes:
         body, head = self._body, self._head
         assert body is not None
         assert head is not None
@@ -257,7 +260,7 @@ class Connection(asyncio.Protocol):
         if self._choked:
             self._choked = False
             self.line.transport.resume_reading()
-        if self._buffer:
+        if self._buffer and not self.line.paused:
             held, self._buffer = self._buffer, b""
             self._read_heads(held)
 
