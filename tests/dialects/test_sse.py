@@ -125,7 +125,7 @@ def test_a_whole_event_beyond_the_limit_is_refused():
 def test_plain_blocks_become_lines(texts: list[str], end: str):
     """A block of one-line data events is one JSON text a line, whichever the line ends."""
     block = "".join(f"data:{text}{end}{end}" for text in texts).encode()
-    expected = ("\n".join(texts) + "\n\n").encode(), len(texts), False
+    expected = ("\n".join(texts) + "\n\n").encode(), len(texts)
     assert sse.plain(block) == (expected if texts else None)
 
 
@@ -146,9 +146,13 @@ def test_unusual_blocks_are_left_to_the_exact_way(block: bytes):
     assert sse.plain(block) is None
 
 
-def test_events_can_be_taken_out_of_a_block():
-    """One event goes, its neighbours stay as they are, empty lines included."""
-    assert sse.without(b"\n\ndata: 1\n\n\n\ndata: 2\n\ndata: 3\r\n\r\n", {1}) == b"\n\ndata: 1\n\n\n\ndata: 3\r\n\r\n"
+@pytest.mark.parametrize(("block", "ends"), [(b"data: 1\n\n\ndata: 2\r\n\r\n", [10, 21]), (b"data: 1", [7])])
+def test_events_are_found_one_after_the_other(block: bytes, ends: list[int]):
+    """An event ends where its empty lines do."""
+    at = 0
+    for end in ends:
+        at = sse.first(block, at)
+        assert at == end
 
 
 @given(st.lists(st.text(alphabet="ab\né", min_size=1), max_size=3))

@@ -1,7 +1,8 @@
 """Streams whose events name their type: how Responses and Messages answers are read on their way through (R1, R11-R13).
 
-The usual block after the commit point costs one regular expression and one decode call for all its events; a block
-that differs in any way is read again event by event. Bytes are forwarded as they came.
+After the commit point what holds nothing but pieces of content passes by the block: by its bytes where they are those
+of the pieces before, else by one regular expression and one decode call. Everything else is read event by event. Bytes are
+forwarded as they came.
 """
 
 import re
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from twospeed.dialects import sse
+from twospeed.dialects.mould import Mould
 from twospeed.dialects.openai_answer import UNREADABLE
 from twospeed.errors import Fault, Kind
 from twospeed.types import Usage
@@ -32,7 +34,7 @@ class EventReader:
     """Reads one streamed answer; see `dialects.Reader`. A subclass knows the events of its API.
 
     `quiet`: types of events that say nothing but a piece of content. `told`: the provider itself has told the client
-    that it failed. `sequence`: number of the last event, -1 before the first.
+    that it failed.
     """
 
     quiet: frozenset[str] = frozenset()
@@ -40,12 +42,12 @@ class EventReader:
     __slots__ = (
         "_blocks",
         "_good",
+        "_mould",
         "committed",
         "ended",
         "finish",
         "output_bytes",
         "output_events",
-        "sequence",
         "told",
         "usage",
     )
@@ -53,6 +55,7 @@ class EventReader:
     def __init__(self) -> None:
         self._blocks = sse.Blocks()
         self._good = b""
+        self._mould = Mould()
         self.committed = False
         self.ended = False
         self.told = False
@@ -60,7 +63,11 @@ class EventReader:
         self.finish = ""
         self.output_events = 0
         self.output_bytes = 0
-        self.sequence = -1
+
+    @property
+    def sequence(self) -> int:
+        """Number of the last event, -1 before the first."""
+        return self._mould.number
 
     @property
     def good(self) -> bytes:
@@ -100,12 +107,12 @@ class EventReader:
         raise NotImplementedError
 
     def _read(self, block: bytes) -> bytes:
-        count = self._usual(block) if self.committed and len(block) <= sse.LIMIT else 0
-        if not count:
-            return self._one_by_one(block)
+        if not self.committed or len(block) > sse.LIMIT:
+            return self._one_by_one(block, 0)
+        count, end = self._mould.pieces(block, self._usual)
         self.output_events += count
-        self.output_bytes += len(block)
-        return block
+        self.output_bytes += end
+        return block if end == len(block) else self._one_by_one(block, end)
 
     def _usual(self, block: bytes) -> int:
         """Return how many events a block of nothing but pieces of content holds, 0 for any other block."""
@@ -120,28 +127,32 @@ class EventReader:
         if len(typed) != len(data) or not self.quiet.issuperset([event.type for event in typed]):
             return 0
         if typed and typed[-1].sequence_number is not None:
-            self.sequence = typed[-1].sequence_number
+            self._mould.number = typed[-1].sequence_number
         return len(data)
 
-    def _one_by_one(self, block: bytes) -> bytes:
-        kept: list[bytes] = []
+    def _one_by_one(self, block: bytes, start: int) -> bytes:
+        """Read what follows `start` exactly, up to the first content; what follows that is more of it."""
+        kept, opening = [block[:start]], not self.committed
         try:
-            for event in sse.events(block, first=self.output_bytes == 0):
+            for event in sse.events(block[start:], first=self.output_bytes == 0):
                 before = self.told
                 try:
                     self._event(event)
                 finally:
                     if self.told > before:
                         kept.append(event.raw)
+                start += len(event.raw)
+                self.output_bytes += len(event.raw)
                 kept.append(event.raw)
                 if self.ended:
                     break
+                if opening and self.committed:
+                    kept.append(self._read(block[start:]))
+                    break
         except Fault:
-            self._good = b"".join(kept)
+            self._good = b"".join(kept) + self._good
             raise
-        whole = b"".join(kept)
-        self.output_bytes += len(whole)
-        return whole
+        return b"".join(kept)
 
     def _event(self, event: sse.Event) -> None:
         text = event.data.strip() if event.data else b""
@@ -152,7 +163,7 @@ class EventReader:
         except UNREADABLE:
             raise foreign("no event of this API") from None
         if typed.sequence_number is not None:
-            self.sequence = typed.sequence_number
+            self._mould.number = typed.sequence_number
         if typed.type in self.quiet:
             self.committed = True
             self.output_events += 1

@@ -1,15 +1,16 @@
 """Streams whose events carry `choices`: how chat and completions answers are read on their way through (R1, R11-R13).
 
-The usual block costs one decode call and one comparison for all its events; a block that differs in any way is read
-again event by event. Bytes are forwarded as they came, except for the usage event that the client did not ask for.
+After the commit point what holds nothing but pieces of content passes by the block: by its bytes where they are those
+of the pieces before, else by one decode call and one comparison. Everything else is read event by event. Bytes are forwarded
+as they came, except for the usage event that the client did not ask for.
 """
 
-from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 import msgspec
 
 from twospeed.dialects import sse
+from twospeed.dialects.mould import Mould
 from twospeed.dialects.openai_answer import EMPTY, UNREADABLE, Tokens, tokens
 from twospeed.dialects.openai_errors import interrupt, provider_error
 from twospeed.errors import Fault, Kind
@@ -85,9 +86,6 @@ class Members(msgspec.Struct, gc=False):
     object: msgspec.Raw = NULL
 
 
-Chunks = Sequence[Chunk[Opening] | Chunk[Choice]]
-
-_decode_opening = msgspec.json.Decoder(Chunk[Opening])
 _decode = msgspec.json.Decoder(Chunk[Choice])
 _decode_members = msgspec.json.Decoder(Members).decode
 _decode_openings = msgspec.json.Decoder(list[Opening] | None).decode
@@ -104,6 +102,7 @@ class StreamReader:
         "_blocks",
         "_good",
         "_keep_usage",
+        "_mould",
         "committed",
         "ended",
         "finish",
@@ -116,6 +115,7 @@ class StreamReader:
         self._blocks = sse.Blocks()
         self._good = b""
         self._keep_usage = keep_usage
+        self._mould = Mould()
         self.committed = False
         self.ended = False
         self.usage: Usage | None = None
@@ -151,42 +151,31 @@ class StreamReader:
         return interrupt(fault)
 
     def _read(self, block: bytes) -> bytes:
-        plain = sse.plain(block)
-        if plain is None or len(block) > sse.LIMIT:
-            return self._one_by_one(block)
-        lines, total, done = plain
-        decoder = _decode if self.committed else _decode_opening
-        try:
-            chunks: Chunks = decoder.decode_lines(lines)
-        except UNREADABLE:
-            return self._one_by_one(block)
-        if len(chunks) != total:
-            return self._one_by_one(block)
-        if self.committed and chunks.count(_USUAL) == total:
-            self.output_events += total
-        elif all(chunk.error == NULL and (chunk.choices or chunk.tokens()) for chunk in chunks):
-            dropped = {at for at, chunk in enumerate(chunks) if self._unasked(chunk)}
-            block = sse.without(block, dropped) if dropped else block
-        else:
-            return self._one_by_one(block)
-        self.ended = done
-        self.output_bytes += len(block)
-        return block
+        if not self.committed or len(block) > sse.LIMIT:
+            return self._one_by_one(block, 0)
+        count, end = self._mould.pieces(block, _usual)
+        self.output_events += count
+        self.output_bytes += end
+        return block if end == len(block) else self._one_by_one(block, end)
 
-    def _one_by_one(self, block: bytes) -> bytes:
-        kept: list[bytes] = []
+    def _one_by_one(self, block: bytes, start: int) -> bytes:
+        """Read what follows `start` exactly, up to the first content; what follows that is more of it."""
+        kept, opening = [block[:start]], not self.committed
         try:
-            for event in sse.events(block, first=self.output_bytes == 0):
+            for event in sse.events(block[start:], first=self.output_bytes == 0):
+                start += len(event.raw)
                 if not self._dropped(event):
+                    self.output_bytes += len(event.raw)
                     kept.append(event.raw)
                 if self.ended:
                     break
+                if opening and self.committed:
+                    kept.append(self._read(block[start:]))
+                    break
         except Fault:
-            self._good = b"".join(kept)
+            self._good = b"".join(kept) + self._good
             raise
-        whole = b"".join(kept)
-        self.output_bytes += len(whole)
-        return whole
+        return b"".join(kept)
 
     def _dropped(self, event: sse.Event) -> bool:
         text = event.data.strip() if event.data else b""
@@ -209,6 +198,19 @@ class StreamReader:
         if tokens is not None:
             self.usage = tokens.usage()
         return not chunk.choices and chunk.usage is not None and not self._keep_usage
+
+
+def _usual(block: bytes) -> int:
+    """Return how many events a block of nothing but pieces of content holds, 0 for any other block."""
+    plain = sse.plain(block)
+    if plain is None:
+        return 0
+    lines, total = plain
+    try:
+        chunks = _decode.decode_lines(lines)
+    except UNREADABLE:
+        return 0
+    return total if len(chunks) == total and chunks.count(_USUAL) == total else 0
 
 
 def _chunk(event: sse.Event, text: bytes, committed: bool) -> Chunk[Opening] | Chunk[Choice]:

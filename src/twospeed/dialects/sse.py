@@ -99,26 +99,21 @@ class Blocks:
         return b""
 
 
-def plain(block: bytes) -> tuple[bytes, int, bool] | None:
+def plain(block: bytes) -> tuple[bytes, int] | None:
     r"""Turn a block of nothing but one-line `data:` events into JSON lines in one pass, or return None.
 
     Anything unusual that gets past leaves a line that is not one JSON text: readers compare the number of events with
     what they decoded and go to `events` when in doubt.
 
-    Returns: The lines, how many events they come from, and whether [DONE] followed them.
+    Returns: The lines, and how many events they come from.
 
-    >>> plain(b'data: {"a": 1}\n\ndata: {}\n\ndata: [DONE]\n\n')
-    (b' {"a": 1}\n {}\n\n', 2, True)
+    >>> plain(b'data: {"a": 1}\n\ndata: {}\n\n')
+    (b' {"a": 1}\n {}\n\n', 2)
     """
     if b"\r" in block:
         block = block.replace(b"\r\n", b"\n")
         if b"\r" in block:
             return None
-    done = block.endswith(DONE)
-    if done:
-        block = block[: -len(DONE)]
-        if not block:
-            return b"", 0, True
     if not block.startswith(b"data:") or not block.endswith(b"\n\n"):
         return None
     lines = block.replace(b"\n\ndata:", b"\n")
@@ -126,24 +121,17 @@ def plain(block: bytes) -> tuple[bytes, int, bool] | None:
     # One line an event and nothing between: no comments, names or broken lines. Looking for one is faster than counting.
     if lines.find(b"\n") != len(lines) - 2 if total == 1 else lines.count(b"\n") != total + 1:
         return None
-    return lines[5:], total, done
+    return lines[5:], total
 
 
-def without(block: bytes, dropped: set[int]) -> bytes:
-    r"""Return a block that `plain` accepts without the events at these positions (first is 0).
+def first(block: bytes, start: int) -> int:
+    r"""Return the end of the first event after `start` in a block of whole events.
 
-    >>> without(b"data: 1\n\ndata: 2\r\n\r\ndata: 3\n\n", {1})
-    b'data: 1\n\ndata: 3\n\n'
+    >>> first(b"data: 1\r\n\r\ndata: 2\n\n", 0)
+    11
     """
-    kept, start, position = [], 0, 0
-    for end in _END.finditer(block):
-        raw = block[start : end.end()]
-        start = end.end()
-        counts = bool(raw.strip(b"\r\n"))  # empty lines alone are none
-        if not counts or position not in dropped:
-            kept.append(raw)
-        position += counts
-    return b"".join(kept)
+    found = _END.search(block, start)
+    return found.end() if found else len(block)
 
 
 def events(block: bytes, first: bool = False) -> Iterator[Event]:
