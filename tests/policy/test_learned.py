@@ -45,12 +45,12 @@ def test_trees_say_what_walking_them_says():
     """Packing the questions of trees into bytes changes no answer."""
     with resources.files("twospeed").joinpath("data", PACKAGED).open("rb") as file, np.load(file) as arrays:
         feature, threshold, leaf = (arrays[name] for name in ("feature", "threshold", "leaf"))
-    learned = load()
+    trees = load().trees
     for text in ("", "hello", "Fix this issue:\n\n    for (;;) { step(); }\n\nThe cache forgets entries after a fork."):
         dense = measure(Ask(text, text), Stage()).dense
         answers = ["".join("01"[int(a)] for a in tree) for tree in dense[feature] > threshold]
         walked = sum(complex(*values[int(answer, 2)]) for values, answer in zip(leaf, answers, strict=True))
-        assert learned.trees.sum(dense) == pytest.approx(walked, abs=1e-5)
+        assert trees.leaf[trees.first + trees.answers(dense)].sum() == pytest.approx(walked, abs=1e-5)
 
 
 def test_words_add_their_weights():

@@ -90,7 +90,7 @@ def pieces_of(content: msgspec.Raw, parts: Parts) -> tuple[bytes, ...]:
 
 def read_texts(pieces: Sequence[bytes]) -> list[str]:
     """Decode pieces of one content."""
-    return [_decoded(piece[1:-1]) if piece[:1] == b'"' else "" for piece in pieces]
+    return [_decoded(piece) if piece[:1] == b'"' else "" for piece in pieces]
 
 
 def system_of(conversation: Conversation) -> msgspec.Raw:
@@ -159,6 +159,6 @@ def _cut(piece: bytes) -> bytes:
 
 def _decoded(piece: bytes) -> str:
     try:
-        return _STRING.decode(b'"%b"' % piece)
+        return _STRING.decode(piece)
     except msgspec.DecodeError:  # no blank where one was needed: read it as it stands
-        return piece.decode("utf-8", "ignore")
+        return piece[1:-1].decode("utf-8", "ignore")

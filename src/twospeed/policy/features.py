@@ -126,6 +126,8 @@ _TEXT_KIND, _CODE_KIND = _bytes_to_kinds(0), _bytes_to_kinds(len(_KINDS))
 _ABOUT_AT, _DOES_AT = DENSE.index("about_else"), DENSE.index("does_else")
 _about, _does = _words_to_kinds(_ABOUT, _ABOUT_AT).get, _words_to_kinds(_DOES, _DOES_AT).get
 _NO_RUN = Stage()
+_NO_SHAPE: tuple[int, ...] = (0,) * 6
+_NO_WORDS: list[bytes] = []
 _ABOUT_ELSE, _DOES_ELSE = repeat(_ABOUT_AT), repeat(_DOES_AT)  # endless: nothing is used up
 
 
@@ -167,12 +169,13 @@ def measure_ask(ask: Ask) -> Measures:
     if b"\n" in text:
         text, moved = sort_lines(text)
         code = (moved + code)[:CODE_BYTES]
-    words, code_words = text.translate(_SPELT).split(), code.translate(_SPELT).split()
+    words, code_words, shape = text.translate(_SPELT).split(), _NO_WORDS, _NO_SHAPE
     kinds = text.translate(_TEXT_KIND) + bytes(map(_about, words, _ABOUT_ELSE))
     if code:
+        code_words, shape = code.translate(_SPELT).split(), _code_shape(code)
         kinds += code.translate(_CODE_KIND) + bytes(map(_does, code_words, _DOES_ELSE))
     counts = np.bincount(np.frombuffer(kinds, np.uint8), minlength=len(DENSE))
-    counts[_SHAPE_AT:_STAGE_AT] = (len(words), len(code_words), *_code_shape(code), *_text_shape(text, code))
+    counts[_SHAPE_AT:_STAGE_AT] = (len(words), len(code_words), *shape, *_text_shape(text, code))
     return Measures(_BIN.take(counts), words, code_words)
 
 
@@ -190,8 +193,6 @@ def _code_shape(code: bytes) -> tuple[int, ...]:
 
     The last is a sign of a slip rather than of a wrong thought.
     """
-    if not code:
-        return _NO_SHAPE
     count = (b"\n" + (code.expandtabs(4) if b"\t" in code else code)).count
     deep = count(b"\n        ")
     deeper = (count(b"\n            "), count(b"\n                ")) if deep else (0, 0)
@@ -199,12 +200,9 @@ def _code_shape(code: bytes) -> tuple[int, ...]:
     return count(b"\n"), count(b"\n    "), deep, *deeper, unbalanced
 
 
-_NO_SHAPE = (0,) * 6
-
-
 def _text_shape(text: bytes, code: bytes) -> tuple[int, ...]:
     """Count paragraphs and list items, web addresses, tracebacks, and checks by example."""
-    count = (b"%b\n%b" % (text, code)).count
+    count = (b"%b\n%b" % (text, code) if code else text).count
     marks = count(b"http"), count(b"Traceback"), count(b">>>") + count(b"assert")
     if b"\n" not in text:
         return 0, 0, *marks

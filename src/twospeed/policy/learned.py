@@ -35,7 +35,8 @@ class Unreadable(ValueError):
 class Learned:
     """One loaded weights file.
 
-    `usual`: uint8[D], the bins of the average request.
+    `table`: complex64, what each way to answer a byte of trees adds, then what each bin of each feature adds, both answers
+    in one number; `first`: where those of each byte and feature begin. `usual`: uint8[D], the bins of the average request.
 
     Arrays of the file, D = len(DENSE), T trees of depth L, last axis of size 2: (deep, gain).
         mean, scale: float32[D], of the levels of bins. dense: float32[D, 2]. bias: float32[2].
@@ -52,14 +53,15 @@ class Learned:
     def __init__(self, arrays: dict[str, NDArray[Any]]) -> None:
         if tuple(str(n) for n in arrays["names"]) != DENSE:
             raise Unreadable("the weights file was trained on other features than this version has")
-        self.table = _table(arrays["mean"], arrays["scale"], arrays["dense"])
-        self.table[:BINS] += complex(*arrays["bias"].tolist())
+        self.trees = Trees(arrays["feature"], arrays["threshold"], arrays["leaf"])
+        linear = _table(arrays["mean"], arrays["scale"], arrays["dense"])
+        linear[:BINS] += complex(*arrays["bias"].tolist())
+        self.table = np.concatenate((self.trees.leaf, linear))
+        self.first = np.concatenate((self.trees.first, len(self.trees.leaf) + np.arange(len(DENSE)) * BINS))
+        self.ones = np.ones(len(self.first), np.complex64)  # a product with ones is the cheapest sum of a short array
         self.usual = np.searchsorted(LEVELS, arrays["mean"]).clip(0, len(LEVELS) - 1).astype(np.uint8)
-        self.first = np.arange(len(DENSE)) * BINS
-        self.ones = np.ones(len(DENSE), np.complex64)  # a product with ones is the cheapest sum of a short array
         self.words = _vocabulary(arrays["words"], arrays["words_weight"])
         self.code = _vocabulary(arrays["code"], arrays["code_weight"])
-        self.trees = Trees(arrays["feature"], arrays["threshold"], arrays["leaf"])
         self.slope, self.offset = (float(v) for v in arrays["calibration"])
         self.gain_line = [float(v) for v in arrays["gain_line"]]
         self.shares, self.quality = arrays["shares"], arrays["quality"]
@@ -75,8 +77,8 @@ class Learned:
 
     def combine(self, dense: NDArray[np.uint8], words: complex) -> tuple[float, float]:
         """Return both answers from the dense features and from what the words add."""
-        linear = complex(self.table.take(dense + self.first).dot(self.ones))
-        total = linear + self.trees.sum(dense) + words
+        at = np.concatenate((self.trees.answers(dense), dense)) + self.first
+        total = complex(self.table.take(at).dot(self.ones)) + words
         deep = self.slope * total.real + self.offset
         chance = 1.0 / (1.0 + exp(-max(-30.0, min(30.0, deep))))
         offset, by_chance, by_gain = self.gain_line
@@ -109,7 +111,8 @@ def _summed(weight: Callable[[bytes, int], int], words: list[bytes]) -> complex:
 class Trees:
     """Symmetric trees, as many to a byte as fit: the answers to their questions, packed into bits, are its leaf.
 
-    `leaf`: complex64[bytes * 256], for each byte and each way to answer its questions both sums over its trees.
+    `leaf`: complex64[bytes * 256], for each byte and each way to answer its questions both sums over its trees; `first`:
+    where those of each byte begin.
     """
 
     def __init__(self, feature: NDArray[Any], threshold: NDArray[Any], leaf: NDArray[Any]) -> None:
@@ -129,12 +132,10 @@ class Trees:
             table[at] += both[tree, np.arange(256) >> (8 - first - depth) & ((1 << depth) - 1)]
         self.feature, self.threshold = asked.ravel(), above.ravel()
         self.leaf, self.first = table.ravel().astype(np.complex64), np.arange(size) << 8
-        self.ones = np.ones(size, np.complex64)
 
-    def sum(self, dense: NDArray[np.uint8]) -> complex:
-        """Return what all trees say together."""
-        answers = np.packbits(dense.take(self.feature) > self.threshold)
-        return complex(self.leaf.take(answers + self.first).dot(self.ones))
+    def answers(self, dense: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the answers to all questions, by byte."""
+        return np.packbits(dense.take(self.feature) > self.threshold)
 
 
 def load(path: Path | None = None) -> Learned:
