@@ -158,6 +158,19 @@ async def test_a_probe_that_a_limit_refuses_is_given_back():
     assert stage.notes.heard == [("released", "a/m@r")]
 
 
+async def test_a_probe_that_no_retry_is_left_for_is_given_back():
+    """What is claimed is claimed for an attempt; without one others may probe."""
+    stage = Stage(Transport(*[streaming(Fault(Kind.RESET)) for _ in range(9)]), Transport())
+    stage.notes.last_resorts = {"a/m@r"}
+    probe = Plan("fast", (fakes.candidate("a", probe=True),), 160.0, True)
+    for _ in range(5):
+        stage.record = fakes.record()
+        with pytest.raises(Fault):
+            await stage.run(probe)
+    assert stage.record.notes == ["budget:a"]
+    assert stage.notes.heard[-2:] == [("failed", "a/m@r", Kind.RESET), ("released", "a/m@r")]
+
+
 async def test_only_requests_under_a_concurrency_limit_are_watched():
     """Their slot is kept from the admission until the attempt is closed."""
     stage = Stage(Transport(streaming(TEXT)), Transport(streaming(TEXT)))
@@ -205,7 +218,8 @@ async def test_what_a_provider_says_is_left_is_believed():
     """Where its limits are configured, its remaining counts correct ours."""
     headers = (*fakes.SSE, (b"x-ratelimit-remaining-requests", b"3"), (b"x-ratelimit-reset-requests", b"2s"))
     stage = Stage(Transport(streaming(TEXT, headers=headers)), Transport())
-    stage.attempts._links["a/m@r"].limit = Limit(rpm=100)
+    links = stage.attempts._links
+    links["a/m@r"] = fakes.replace(links["a/m@r"], limit=Limit(rpm=100))
     await stage.run(plan("a"))
     assert ("learn", "a/m", "rpm", 3, 2.0) in stage.notes.heard
 

@@ -115,6 +115,22 @@ async def test_plain_answer_is_read_whole_and_its_usage_with_it():
     assert (attempt.usage.input_tokens, attempt.usage.output_tokens) == (5, 2)
 
 
+@pytest.mark.parametrize(
+    ("headers", "found"),
+    [
+        (((b"request-id", b"a"),), "a"),
+        (((b"request-id", b"a"), (b"x-request-id", b"b"), (b"x-request-id", b"c")), "b"),
+        (((b"x-request-id", b"x" * 200),), "x" * 128),
+        ((), ""),
+    ],
+)
+async def test_the_provider_s_name_of_the_request_is_kept(headers, found: str):
+    """Whoever asks a provider about an answer needs its own id for it: the first one, cut to what a record holds."""
+    attempt = await begun(plain(ANSWER, headers=headers), stream=False)
+    assert attempt.row.request_id == found
+    assert (attempt.status, attempt.headers) == (200, headers)
+
+
 async def test_too_large_answer_is_refused():
     """A provider cannot fill the memory."""
     with pytest.raises(Fault) as caught:

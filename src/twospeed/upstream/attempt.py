@@ -235,14 +235,15 @@ class _Course:
     async def _open(self, command: Open, deadline: float) -> Event:
         attempts, candidate, record = self._attempts, self._candidate, self._record
         assert candidate is not None
-        backend, clock = candidate.backend, attempts._clock
-        span = child(record.trace, len(record.attempts) + 1)
-        row = Attempt(backend, started_at=clock(), span=span, hedge=self.hedge)
+        row = Attempt(candidate.backend, attempts._clock(), hedge=self.hedge)
         record.attempts.append(row)
-        attempt = self.current = Try(self._job, candidate, attempts._links[backend.name], row, self._permit)
+        if record.trace is not None:
+            row.span = child(record.trace, len(record.attempts))
+        link = attempts._links[candidate.backend.name]
+        attempt = self.current = Try(self._job, candidate, link, row, self._permit)
         self._permit = None
         try:
-            await attempt.connect(deadline, clock)
+            await attempt.connect(deadline, attempts._clock)
         except TimeoutError:
             return TICK
         except Fault as fault:
@@ -266,7 +267,8 @@ class _Course:
         finally:
             if offer is not None:
                 offer.waiting.discard(self._leave)
-        self._learn(attempt)
+        if attempt.link.metered:
+            self._learn(attempt)
         return Committed(number)
 
     def _leave(self) -> None:
@@ -281,14 +283,14 @@ class _Course:
 
     def _learn(self, attempt: Try) -> None:
         """Take the provider's word for what is left of its limits (R21)."""
-        if attempt.link.metered:
-            for left in remaining(attempt.headers, self._job.wall):
-                self._attempts._limits.learn(attempt.link.pool, *left)
+        for left in remaining(attempt.headers, self._job.wall):
+            self._attempts._limits.learn(attempt.link.pool, *left)
 
     def _failed(self, number: int, attempt: Try, fault: Fault) -> Failed:
         if fault.kind is Kind.PROVIDER_RATE_LIMITED and fault.retry_after:
             self._attempts._limits.cool(attempt.link.pool, fault.retry_after)
-            self._learn(attempt)
+            if attempt.link.metered:
+                self._learn(attempt)
         self._attempts.close(attempt, fault.kind, fault.detail)
         return Failed(number, fault, attempt.sent)
 

@@ -32,7 +32,10 @@ _UNBILLED = frozenset({Kind.PROVIDER_ERROR, Kind.RESET, Kind.PROTOCOL_ERROR, Kin
 
 
 class Link(msgspec.Struct):
-    """How one backend is reached: its provider's transport, headers and limits, resolved from the configuration."""
+    """How one backend is reached: its provider's transport, headers and limits, resolved from the configuration.
+
+    `metered`: requests or tokens are limited, so that what a provider says about them matters.
+    """
 
     transport: Transport
     pool: str  # provider/family, the name its limits are counted under
@@ -51,14 +54,12 @@ class Link(msgspec.Struct):
         None  # what deep requests must fit into, where they leave a part of the limit to fast ones
     )
     under_way: int = 0  # attempts that are not closed yet
-
-    @property
-    def metered(self) -> bool:
-        """Whether requests or tokens are limited, so that what a provider says about them matters."""
-        limit = self.limit
-        return not (limit.rpm is limit.tpm is limit.itpm is limit.otpm is None)
-
     completions: Way = AS_CAME
+    metered: bool = False
+
+    def __post_init__(self) -> None:
+        limit = self.limit
+        self.metered = not (limit.rpm is limit.tpm is limit.itpm is limit.otpm is None)
 
 
 class Job(msgspec.Struct):
@@ -135,7 +136,8 @@ class Try(msgspec.Struct, eq=False):
         row = self.row
         row.status = self.status = exchange.status
         self.headers = exchange.headers
-        row.request_id = _request_id(exchange.headers)
+        told = dict(reversed(exchange.headers))  # the first of a name counts
+        row.request_id = (told.get(b"x-request-id") or told.get(b"request-id", b""))[:128].decode("latin-1")
         if not 200 <= exchange.status < 300:
             refusal = await self._refused(exchange, deadline)
             raise retold(refusal) if self.translated else refusal
@@ -267,8 +269,3 @@ async def _read_all(exchange: Exchange, deadline: float, limit: int) -> bytes:
         if size > limit:
             raise Fault(Kind.ANSWER_TOO_LARGE, detail=f"answer beyond {limit} bytes")
     return b"".join(parts)  # one part is not copied
-
-
-def _request_id(headers: Sequence[Pair]) -> str:
-    named = dict(reversed(headers))  # the first of a name counts
-    return (named.get(b"x-request-id") or named.get(b"request-id", b""))[:128].decode("latin-1")

@@ -132,7 +132,9 @@ class Response:
             return
         fields = self._fields
         self.headers = list(zip(map(bytes.lower, fields[::2]), map(bytes.rstrip, fields[1::2]), strict=True))
-        told = self.told = _by_name(self.headers)
+        told = self.told = dict(self.headers)
+        if len(told) < len(self.headers):
+            told = self.told = _joined(self.headers)
         coding = told.get(b"transfer-encoding")
         trouble = self._trouble(status, coding)
         if trouble:
@@ -189,10 +191,8 @@ class Response:
         self.failure = (Kind.PROTOCOL_ERROR, f"invalid answer: {why}")
 
 
-def _by_name(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    told = dict(headers)
-    if len(told) < len(headers):
-        told = {}
-        for name, value in headers:
-            told[name] = b"%b, %b" % (told[name], value) if name in told else value
+def _joined(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    told: dict[bytes, bytes] = {}
+    for name, value in headers:
+        told[name] = b"%b, %b" % (told[name], value) if name in told else value
     return told
