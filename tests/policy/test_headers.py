@@ -58,9 +58,10 @@ def test_of_a_query_only_the_wish_for_the_beta_passes():
 
 
 def headers(sent: dict[bytes, bytes]) -> Headers:
-    """Headers as they were read."""
+    """Headers of a head that is expected again."""
     read = Headers()
     read.update(sent)
+    read.found = {}
     return read
 
 
@@ -80,6 +81,15 @@ def test_other_headers_are_picked_from_anew():
     first, second = headers({b"user-agent": b"a"}), headers({b"user-agent": b"b"})
     assert to_provider(first, frozenset()) == ((b"user-agent", b"a"),)
     assert to_provider(second, frozenset()) == ((b"user-agent", b"b"),)
+
+
+def test_nothing_is_remembered_of_who_asks_once():
+    """A stream that lasts for minutes holds its headers, and nothing else about them."""
+    read = headers({b"user-agent": b"a"})
+    read.found = None
+    assert to_provider(read, frozenset()) == ((b"user-agent", b"a"),)
+    read.keep("key", "value")
+    assert read.found is None
 
 
 def test_little_is_remembered_about_a_head():

@@ -6,6 +6,7 @@ the snapshot it began with, whatever is reloaded meanwhile (R25).
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Any
 
 from twospeed.deciding import Call as Inbound
 from twospeed.dialects import Dialect, Refusal
@@ -22,7 +23,7 @@ JSON = (b"content-type", b"application/json")
 _GREETINGS = ("/", "/api/hello")  # what Claude Code asks first, without a key
 _VERSIONS = ("", "/v1")
 _ASKING = "asking"  # what is found out about the head of a request to a model: dialect and caller, and in which era
-_NOBODY = (None, None, None)
+_NOBODY: tuple[Any, Any, Any] = (None, None, None)
 
 
 class Api:
@@ -79,7 +80,7 @@ class Api:
 
     def _step(self, head: Head) -> Step:
         headers, runtime = head.headers, self._runtime
-        era, dialect, caller = headers.found.get(_ASKING, _NOBODY)
+        era, dialect, caller = headers.found.get(_ASKING, _NOBODY) if headers.found else _NOBODY
         if era is not self._era:  # not asked before, or before the last reload
             dialect = self._posts.get(head.path)
             if head.method != "POST" or dialect is None or _wants_websocket(head):

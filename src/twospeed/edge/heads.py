@@ -37,8 +37,8 @@ class Heads:
         known = self.known
         if known is not None and data.startswith(self._before):
             start, after = len(self._before), self._after
-            stop = data.find(b"\r", start, start + MOST_DIGITS + 1)
-            if stop > 0 and data.startswith(after, stop) and (digits := data[start:stop]).isdigit():
+            stop = data.find(b"\r", start, start + MOST_DIGITS + 1)  # -1 is too near the end for what comes after
+            if data.startswith(after, stop) and (digits := data[start:stop]).isdigit():
                 self._strange = 0
                 return replace(known, length=int(digits)), stop + len(after)
         return self._read(data)
@@ -64,5 +64,6 @@ class Heads:
     def _remember(self, raw: bytes, head: Head) -> None:
         stop = raw.find(b"\r\n", raw.lower().find(_LENGTH) + len(_LENGTH))
         self._before, self._after = raw[:stop].rstrip(b"0123456789"), raw[stop:]
+        head.headers.found = {}
         self.known = replace(head)  # the app writes into its own
         self._strange = 0

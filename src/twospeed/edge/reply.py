@@ -46,10 +46,10 @@ class Reply(Struct, eq=False):
         """
         self._begin(status)
         framing = b"" if status in _BODILESS else b"content-length: %d\r\n" % len(body)
-        data = self._head(status, headers, framing)
-        if framing and not self._bare:
-            self.bytes_out = len(body)
-            data += body
+        if self._bare or not framing:
+            body = b""
+        data = self._head(status, headers, framing) + body
+        self.bytes_out = len(body)
         self.done = True
         if not self.gone:
             self._line.transport.write(data)

@@ -21,16 +21,19 @@ _TO_CLIENT_PREFIXES = (b"openai-", b"anthropic-", b"x-ratelimit-")
 class Headers(dict[bytes, bytes]):
     """A client's headers: names in lower case, values of a repeated name joined with ", ". Not changed once read.
 
-    `found`: what was found out about the head that they are of. Requests that repeat it share it, on one connection.
+    `found`: what was found out about the head that they are of; None as long as nobody expects it again. The requests of a
+    connection that repeat a head share its headers.
     """
 
     __slots__ = ("found",)
 
     def __init__(self) -> None:
-        self.found: dict[Hashable, Any] = {}
+        self.found: dict[Hashable, Any] | None = None
 
     def keep(self, key: Hashable, value: Any) -> None:
         """Remember something that follows from this head and the key alone; what was kept before may be forgotten."""
+        if self.found is None:
+            return
         if len(self.found) >= _MOST_FOUND:
             self.found.clear()
         self.found[key] = value
@@ -42,7 +45,7 @@ def to_provider(headers: Mapping[bytes, bytes], extra: frozenset[bytes]) -> Sequ
     >>> to_provider({b"authorization": b"Bearer x", b"openai-beta": b"1", b"x-a": b"2"}, frozenset({b"x-a"}))
     ((b'openai-beta', b'1'), (b'x-a', b'2'))
     """
-    if type(headers) is not Headers:
+    if type(headers) is not Headers or headers.found is None:
         return _picked(headers, extra)
     picked: Sequence[Pair] | None = headers.found.get(extra)
     if picked is None:
