@@ -155,7 +155,8 @@ def _note_plans(content: msgspec.Raw) -> bool:
 
 
 def _message_plans(ends: bytes) -> bool:
-    return any(map(ends.__contains__, _PLAN_WORDS)) and _message_plans_now(ends)
+    text = ends.decode("latin-1").lower()  # two searches that rarely find both, before three that are needed then
+    return "mode" in text and "plan" in text and any(map(ends.__contains__, _PLAN_WORDS)) and _message_plans_now(ends)
 
 
 @lru_cache(REMEMBERED)
