@@ -6,7 +6,7 @@ Source: Anthropic API reference, "Messages"; what real clients send is in the go
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import msgspec
 
@@ -23,7 +23,6 @@ from twospeed.dialects import (
 )
 from twospeed.dialects.anthropic_stream import MessagesReader
 from twospeed.dialects.body import (
-    Span,
     bad,
     check_utf8,
     encode_name,
@@ -34,6 +33,7 @@ from twospeed.dialects.body import (
     splice,
     too_deep,
 )
+from twospeed.dialects.recall import Read, Recall
 from twospeed.dialects.wishes import stripped, wishes
 from twospeed.errors import Fault
 from twospeed.types import NULL, Conversation, Declared, Message, Request
@@ -87,8 +87,10 @@ class Output(msgspec.Struct, gc=False):
 
 
 _view = msgspec.json.Decoder(View)
-_plain_turns = msgspec.json.Decoder(Annotated[list[Turn], msgspec.Meta(min_length=1)])
 _turns = msgspec.json.Decoder(Annotated[list[Message], msgspec.Meta(min_length=1)])
+_plain_turns = cast(
+    msgspec.json.Decoder[list[Message]], msgspec.json.Decoder(Annotated[list[Turn], msgspec.Meta(min_length=1)])
+)
 _tools: msgspec.json.Decoder[list[Named] | None] = msgspec.json.Decoder(list[Named] | None)
 _thinking: msgspec.json.Decoder[Thinking | None] = msgspec.json.Decoder(Thinking | None)
 _output: msgspec.json.Decoder[Output | None] = msgspec.json.Decoder(Output | None)
@@ -114,10 +116,7 @@ class AnthropicMessages:
 
     def decode(self, body: bytes, endpoint: str) -> Request:
         """Read a request body. Raises: Fault BAD_REQUEST."""
-        check_utf8(body)
-        view = read(_view, body)
-        model = model_name(view.model)
-        at, turns = _checked(body, view)
+        view, turns, model, at = _recall.read(body)
         return Request(
             self.name,
             endpoint,
@@ -191,21 +190,29 @@ def parsed(request: Request) -> Parsed:
     return request.parsed
 
 
-def _checked(body: bytes, view: View) -> tuple[Span, Sequence[Message]]:
-    """Return where the model is, and the turns, once nothing nests too deep. Raises: Fault BAD_REQUEST."""
-    turns: Sequence[Message]
-    try:
-        turns = _plain_turns.decode(view.messages)
-        said = depth.shallow([turn.content for turn in turns], _INSIDE - 2)
-    except msgspec.ValidationError:  # unusual or wrong: the second look tells which
-        turns = read(_turns, view.messages, "messages")
-        said = depth.shallow((view.messages,), _INSIDE)
+def _read(body: bytes) -> Read[View, Message]:
+    check_utf8(body)
+    view = read(_view, body)
+    model = model_name(view.model)
+    turns, said = _said(view.messages)
     if view.tools is not NULL and memoryview(view.tools)[0] not in b"[n":
         raise bad("tools", "expected array")
     if not (said and depth.shallow((view.system,), _INSIDE) and depth.shallow_again(view.tools, _INSIDE)):
         raise too_deep()
     long = [(value, value) for value in (view.messages, view.tools, view.system)]
-    return placed(body, view.model, long), turns
+    return view, turns, model, placed(body, view.model, long)
+
+
+def _said(messages: msgspec.Raw) -> tuple[list[Message], bool]:
+    """Return the turns, and whether nothing in them nests too deep. Raises: Fault BAD_REQUEST."""
+    try:
+        turns = _plain_turns.decode(messages)
+    except msgspec.ValidationError:  # unusual or wrong: the second look tells which
+        return read(_turns, messages, "messages"), depth.shallow((messages,), _INSIDE)
+    return turns, depth.shallow([turn.content for turn in turns], _INSIDE - 2)
+
+
+_recall = Recall(_read, ("system", "tools"))
 
 
 def _system(system: msgspec.Raw) -> msgspec.Raw:

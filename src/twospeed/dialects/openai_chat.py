@@ -6,7 +6,7 @@ accounting needs it, `stream_options` excepted.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, TypeVar, cast
 
 import msgspec
 
@@ -24,6 +24,7 @@ from twospeed.dialects.body import (
     too_deep,
 )
 from twospeed.dialects.openai_stream import StreamReader
+from twospeed.dialects.recall import Read, Recall
 from twospeed.dialects.stream_options import StreamOptions, asking
 from twospeed.dialects.wishes import stripped, wishes
 from twospeed.errors import Fault
@@ -113,7 +114,7 @@ class Effort(msgspec.Struct, gc=False):
     effort: str | None = None
 
 
-_turns = msgspec.json.Decoder(View[Turn])
+_turns = cast(msgspec.json.Decoder[View[Message]], msgspec.json.Decoder(View[Turn]))  # a turn is a message
 _messages = msgspec.json.Decoder(View[Message])
 _members = msgspec.json.Decoder(Messages)
 _tools = msgspec.json.Decoder(list[Tool] | None)
@@ -134,10 +135,8 @@ class OpenAiChat:
 
     def decode(self, body: bytes, endpoint: str) -> Request:
         """Read a request body. Raises: Fault BAD_REQUEST."""
-        check_utf8(body)
-        view = _view(body)
-        model = model_name(view.model)
-        at = _checked(body, view)
+        view, messages, model, at = _recall.read(body)
+        view.messages = messages
         options = view.stream_options
         return Request(
             self.name,
@@ -206,7 +205,18 @@ class OpenAiChat:
 DIALECT: Dialect = OpenAiChat()
 
 
-def _view(body: bytes) -> View[Turn] | View[Message]:
+def _read(body: bytes) -> Read[View[Message], Message]:
+    check_utf8(body)
+    view = _view(body)
+    model, tools = model_name(view.model), view.tools
+    if tools is not NULL and memoryview(tools)[0] not in b"[n":
+        raise bad("tools", "expected array")
+    if depth.flat(body):
+        return view, view.messages, model, model_at(body, view.model, body)
+    return view, view.messages, model, _placed(body, view)
+
+
+def _view(body: bytes) -> View[Message]:
     try:
         return _turns.decode(body)
     except (msgspec.DecodeError, RecursionError):  # unusual or wrong: the second look tells which
@@ -217,13 +227,9 @@ def _view(body: bytes) -> View[Turn] | View[Message]:
     return view
 
 
-def _checked(body: bytes, view: View[Turn] | View[Message]) -> Span:
+def _placed(body: bytes, view: View[Message]) -> Span:
     """Return where the model is, once nothing nests too deep. Raises: Fault BAD_REQUEST."""
     messages, tools = view.messages, view.tools
-    if tools is not NULL and memoryview(tools)[0] not in b"[n":
-        raise bad("tools", "expected array")
-    if depth.flat(body):
-        return model_at(body, view.model, body)
     members = [item.content for item in messages]
     members += [item.tool_calls for item in messages if item.tool_calls is not NULL]
     if not (depth.shallow(members, _INSIDE) and depth.shallow_again(tools, depth.LIMIT - 1)):
@@ -231,6 +237,9 @@ def _checked(body: bytes, view: View[Turn] | View[Message]) -> Span:
     last = messages[-1]
     said = messages[0].content, last.tool_calls if last.content is NULL else last.content
     return placed(body, view.model, (said, (tools, tools)))
+
+
+_recall = Recall(_read, ("tools",))
 
 
 def _parsed(request: Request) -> View[Message]:

@@ -23,7 +23,6 @@ from twospeed.dialects import (
     seals,
 )
 from twospeed.dialects.body import (
-    Span,
     bad,
     check_utf8,
     encode_name,
@@ -36,12 +35,13 @@ from twospeed.dialects.body import (
     too_deep,
 )
 from twospeed.dialects.openai_responses_stream import ResponsesReader
+from twospeed.dialects.recall import Read, Recall
 from twospeed.dialects.wishes import stripped, wishes
 from twospeed.errors import Fault
 from twospeed.types import NULL, Conversation, Declared, Message, Request
 
 Limit = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)] | None
-_QUOTE = 0x22
+_QUOTE, _ARRAY = 0x22, 0x5B
 _TOOLS_INSIDE = depth.LIMIT - 1
 _ACTING = ("mcp", "code_interpreter", "computer")  # types of tools begin so
 _SCHEMAS = frozenset({"json_schema", "json_object"})
@@ -143,10 +143,8 @@ class OpenAiResponses:
 
     def decode(self, body: bytes, endpoint: str) -> Request:
         """Read a request body. Raises: Fault BAD_REQUEST."""
-        check_utf8(body)
-        view = read(_view, body)
-        model = model_name(view.model)
-        at, items = _checked(body, view)
+        view, said, model, at = _recall.read(body)
+        items = said if memoryview(view.input)[0] == _ARRAY else None
         bound = _bound(view, items)
         return Request(
             self.name,
@@ -219,24 +217,33 @@ class OpenAiResponses:
 DIALECT: Dialect = OpenAiResponses()
 
 
-def _checked(body: bytes, view: View) -> tuple[Span, list[Item] | None]:
-    """Return where the model is, and the items, once nothing nests too deep. Raises: Fault BAD_REQUEST."""
-    items: list[Item] | None = None
+def _read(body: bytes) -> Read[View, Item]:
+    check_utf8(body)
+    view = read(_view, body)
+    model, items = model_name(view.model), _items_of(view)
+    if view.tools is not NULL and memoryview(view.tools)[0] not in b"[n":
+        raise bad("tools", "expected array")
+    asked = (view.input, view.instructions)
+    if not (depth.shallow(asked, _TOOLS_INSIDE) and depth.shallow_again(view.tools, _TOOLS_INSIDE)):
+        raise too_deep()
+    long = [(value, value) for value in (*asked, view.tools)]
+    return view, items, model, placed(body, view.model, long)
+
+
+def _items_of(view: View) -> list[Item]:
+    """Return the items of the input, none where it is a text. Raises: Fault BAD_REQUEST."""
     asked = memoryview(view.input)[0]
-    if asked == 0x5B:
-        items = read(_items, view.input, "input")
-    elif view.input == NULL:
+    if asked == _ARRAY:
+        return read(_items, view.input, "input")
+    if view.input == NULL:
         if not _bound(view, None) and view.prompt == NULL:
             raise missing("input")
     elif asked != _QUOTE:
         raise bad("input", "expected a string or an array of items")
-    if view.tools is not NULL and memoryview(view.tools)[0] not in b"[n":
-        raise bad("tools", "expected array")
-    asked_for = (view.input, view.instructions)
-    if not (depth.shallow(asked_for, _TOOLS_INSIDE) and depth.shallow_again(view.tools, _TOOLS_INSIDE)):
-        raise too_deep()
-    long = [(value, value) for value in (*asked_for, view.tools)]
-    return placed(body, view.model, long), items
+    return []
+
+
+_recall = Recall(_read, ("instructions", "tools"))
 
 
 def _acts(tools: msgspec.Raw) -> bool:
