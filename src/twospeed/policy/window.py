@@ -79,11 +79,19 @@ class Meter:
         """Replace the estimate of an admission by what was used; nothing when it has left the window."""
         read, written = bounded(input_tokens), bounded(output_tokens)
         ask = permit.ask
-        self._correct(permit.at, 0, read - ask.input_tokens, written - ask.output_tokens, now)
+        self.correct(permit.at, 0, read - ask.input_tokens, written - ask.output_tokens, now)
 
     def refund(self, permit: Permit, now: float) -> None:
         """Take an admission back as if it had never been."""
-        self._correct(permit.at, -1, -permit.ask.input_tokens, -permit.ask.output_tokens, now)
+        self.correct(permit.at, -1, -permit.ask.input_tokens, -permit.ask.output_tokens, now)
+
+    def correct(self, at: float, requests: int, read: int, written: int, now: float) -> None:
+        """Add to what was counted at an instant; nothing when that has left the window."""
+        bucket, newest = int(at * RATE), self._cells[CURSOR]
+        if int(now * RATE) != newest:
+            newest = self._roll(now)
+        if newest - bucket < SPAN:
+            self._add(bucket, requests, read, written)
 
     def learn(self, limit: Limit, dimension: str, remaining: int, reset_after: float, now: float) -> None:
         """Charge what the provider has counted and we have not; it leaves the window after `reset_after` seconds."""
@@ -105,7 +113,9 @@ class Meter:
 
     def charge(self, age: int, requests: int, read: int, written: int, now: float) -> None:
         """Count what was admitted elsewhere, `age` buckets ago (0: the newest); nothing when it has left the window."""
-        newest = self._roll(now)
+        newest = self._cells[CURSOR]
+        if int(now * RATE) != newest:
+            newest = self._roll(now)
         if age < SPAN:
             self._add(newest - max(age, 0), requests, read, written)
 
@@ -126,8 +136,10 @@ class Meter:
 
     def sums(self, now: float) -> tuple[int, int, int]:
         """Return requests, input and output tokens of the last 60 s."""
-        self._roll(now)
-        return self._cells[REQUESTS], self._cells[INPUT], self._cells[OUTPUT]
+        cells = self._cells
+        if int(now * RATE) != cells[CURSOR]:
+            self._roll(now)
+        return cells[REQUESTS], cells[INPUT], cells[OUTPUT]
 
     def used(self, dimension: str, now: float) -> int:
         """Return what the last 60 s hold of rpm, tpm, itpm or otpm."""
@@ -180,13 +192,6 @@ class Meter:
         if written:
             cells[at + 2] += written
             cells[OUTPUT] += written
-
-    def _correct(self, at: float, requests: int, read: int, written: int, now: float) -> None:
-        bucket, newest = int(at * RATE), self._cells[CURSOR]
-        if int(now * RATE) != newest:
-            newest = self._roll(now)
-        if newest - bucket < SPAN:
-            self._add(bucket, requests, read, written)
 
     def _refusal(self, ask: Ask, busy: int, now: float) -> Refusal:
         limit = ask.within or ask.limit

@@ -66,6 +66,7 @@ class _Pool(msgspec.Struct):
     mine: Sequence[int] = (0, 0, 0, 0)
     seen_at: float = -WINDOW
     left: Limit | None = None
+    hear: Callable[[Any], None] | None = None  # what Redis says of it
 
 
 class RedisLimits:
@@ -84,6 +85,7 @@ class RedisLimits:
         self._replica = replica
         self._clock = clock
         self._lease = lease
+        self._lease_us = round(lease * _MICRO)
         self._instant = instant
         self._pools: dict[str, _Pool] = {}
         self._taken = 0
@@ -105,11 +107,12 @@ class RedisLimits:
             permit,
             ask.input_tokens,
             ask.output_tokens,
-            *_wire(pool, ask),
+            *(pool.wire if ask.within is None else _within_wire(pool, ask.within)),
             self._lease_us,
             latest,
         )
-        orphan, lost = partial(self._orphan, pool, permit, ask), _lost(pool, permit, ask)
+        orphan = partial(self._orphan, pool, permit, ask)
+        lost = _lost(pool, permit) if ask.limit.concurrency is not None else None
         try:
             coming = pool.link.ask(_SCRIPT, pool.keys, words, orphan, lost)
             try:
@@ -130,16 +133,14 @@ class RedisLimits:
         """Replace the estimate by what was used and end the slot; a second call is ignored."""
         if not permit.settled:
             ask = permit.ask
-            read, written = bounded(input_tokens), bounded(output_tokens)
-            self._pool(ask.pool).own.settle(permit, read, written, self._clock())
-            self._finish(permit, 0, read - ask.input_tokens, written - ask.output_tokens)
+            self._finish(
+                permit, 0, bounded(input_tokens) - ask.input_tokens, bounded(output_tokens) - ask.output_tokens
+            )
 
     def refund(self, permit: Permit) -> None:
         """Give everything back; ignored after `settle` or `refund`."""
         if not permit.settled:
-            ask = permit.ask
-            self._pool(ask.pool).own.refund(permit, self._clock())
-            self._finish(permit, -1, -ask.input_tokens, -ask.output_tokens)
+            self._finish(permit, -1, -permit.ask.input_tokens, -permit.ask.output_tokens)
 
     def touch(self, permit: Permit) -> None:
         """Keep the slot of a long request."""
@@ -193,7 +194,7 @@ class RedisLimits:
         now = self._clock()
         if pool.link.up and pool.seen[3] > len(pool.leases) and STALE <= now - pool.seen_at < WINDOW:
             words = ("correct", self._instant(), "", 0, 0, 0, 0)
-            pool.link.tell(_SCRIPT, pool.keys, words, lambda seen: _heard(pool, seen, self._clock()))
+            pool.link.tell(_SCRIPT, pool.keys, words, pool.hear)
 
     async def _repay(self, pool: _Pool, forgotten: float) -> None:
         now = self._clock()
@@ -233,12 +234,9 @@ class RedisLimits:
             keys = (self._replica.key(tag, name), self._replica.key(tag, name + ":slots"))
             own, owed, leases = Meter([0] * CELLS), Meter([0] * CELLS), Leases(self._lease)
             pool = _Pool(self._replica.link(tag), keys, own, owed, leases, deque(maxlen=BACKLOG))
+            pool.hear = partial(self._hear, pool)
             self._pools[name] = pool
         return pool
-
-    @property
-    def _lease_us(self) -> int:
-        return round(self._lease * _MICRO)
 
     def _part(self, pool: _Pool) -> Limit:
         """Return this process's share of the limit."""
@@ -307,23 +305,26 @@ class RedisLimits:
     def _finish(self, permit: Permit, requests: int, read: int, written: int) -> None:
         assert isinstance(permit, _Permit)
         permit.settled = True
-        pool = self._pool(permit.ask.pool)
-        slot = permit.id if permit.ask.limit.concurrency is not None else ""
+        ask, now = permit.ask, self._clock()
+        pool = self._pool(ask.pool)
+        pool.own.correct(permit.at, requests, read, written, now)
         pool.leases.end(permit.id)
         bucket = permit.bucket
         if bucket is None:
             here = int(permit.at * RATE)
             if permit.round == pool.round:  # Redis has not been told of it
-                now = self._clock()
                 pool.owed.charge(int(now * RATE) - here, requests, read, written, now)
                 return
             bucket = here + pool.shift
+        slot = permit.id if ask.limit.concurrency is not None else ""
         if pool.link.up:
             words = ("correct", self._instant(), slot, bucket, requests, read, written)
-            heard, lost = lambda seen: _heard(pool, seen, self._clock()), _lost(pool, permit.id, permit.ask)
-            pool.link.tell(_SCRIPT, pool.keys, words, heard, lost)
+            pool.link.tell(_SCRIPT, pool.keys, words, pool.hear, _lost(pool, slot) if slot else None)
         else:
             pool.backlog.append((slot, bucket, requests, read, written))
+
+    def _hear(self, pool: _Pool, seen: Any) -> None:
+        _heard(pool, seen, self._clock())
 
     def _tell(self, pool: _Pool, step: str, *words: Word) -> None:
         pool.link.tell(_SCRIPT, pool.keys, (step, self._instant(), *words))
@@ -334,17 +335,12 @@ def _left(pool: _Pool, own: Sequence[int]) -> Limit:
     return least(pool.part, remainder(pool.limit, pool.replicas, pool.seen, own))
 
 
-def _lost(pool: _Pool, permit: str, ask: Ask) -> Callable[[], None] | None:
+def _lost(pool: _Pool, permit: str) -> Callable[[], None]:
     """Return what ends the slot of a permit later on, where it is not known whether Redis holds it; to end it twice is no harm."""
-    if ask.limit.concurrency is None:
-        return None
     return partial(pool.backlog.append, (permit, 0, 0, 0, 0))
 
 
-def _wire(pool: _Pool, ask: Ask) -> tuple[int, ...]:
-    within = ask.within
-    if within is None:
-        return pool.wire
+def _within_wire(pool: _Pool, within: Limit) -> tuple[int, ...]:
     if pool.within is not within:
         pool.within = within
         pool.within_wire = tuple(most or 0 for _, most in within)

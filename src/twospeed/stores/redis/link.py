@@ -73,12 +73,12 @@ class Counts(msgspec.Struct):
 
 
 class _Call(msgspec.Struct):
-    deadline: float
-    words: tuple[Word, ...]  # of a script: the keys' number, the keys, the arguments
-    script: Script | None
-    answer: "asyncio.Future[object] | None"
-    late: Callable[[object], None] | None
+    words: tuple[Word, ...]
+    script: Script | None = None
+    answer: "asyncio.Future[object] | None" = None
+    late: Callable[[object], None] | None = None
     lost: Callable[[], None] | None = None
+    deadline: float = 0.0
     expired: bool = False
 
 
@@ -142,7 +142,7 @@ class Link(asyncio.Protocol):
         Raises: Trouble, also from the future.
         """
         answer: asyncio.Future[object] = self._loop.create_future()
-        self._send(script, (len(keys), *keys, *words), answer, late, lost)
+        self._send(_Call(("EVALSHA", script.digest, len(keys), *keys, *words), script, answer, late, lost))
         return answer
 
     def tell(
@@ -157,12 +157,12 @@ class Link(asyncio.Protocol):
 
         Raises: Trouble, when there is no connection.
         """
-        self._send(script, (len(keys), *keys, *words), None, heard, lost)
+        self._send(_Call(("EVALSHA", script.digest, len(keys), *keys, *words), script, None, heard, lost))
 
     def command(self, *words: Word) -> "asyncio.Future[object]":
         """Run a plain command. Raises: Trouble, also from the future."""
         answer: asyncio.Future[object] = self._loop.create_future()
-        self._send(None, words, answer, None)
+        self._send(_Call(words, None, answer))
         return answer
 
     def latest(self) -> int:
@@ -178,7 +178,7 @@ class Link(asyncio.Protocol):
 
     def notify(self, *words: Word) -> None:
         """Run a plain command whose answer nobody waits for. Raises: Trouble, when there is no connection."""
-        self._send(None, words, None, None)
+        self._send(_Call(words))
 
     async def run(self) -> None:
         """Keep the connection until cancelled."""
@@ -232,24 +232,14 @@ class Link(asyncio.Protocol):
         self._ahead = 0
         writer.transport.set_protocol(self)
 
-    def _send(
-        self,
-        script: Script | None,
-        words: tuple[Word, ...],
-        answer: "asyncio.Future[object] | None",
-        late: Callable[[object], None] | None,
-        lost: Callable[[], None] | None = None,
-    ) -> None:
+    def _send(self, call: _Call) -> None:
         if self._writer is None:
             raise Trouble("no connection")
-        whole = words if script is None else ("EVALSHA", script.digest, *words)
-        self._queue(_Call(self._loop.time() + self._timeout, words, script, answer, late, lost), whole)
-
-    def _queue(self, call: _Call, words: tuple[Word, ...]) -> None:
+        call.deadline = self._loop.time() + self._timeout
         self.counts.calls += 1
         if not self._out:
             self._loop.call_soon(self._flush)
-        self._out.append(hiredis.pack_command(words))  # type: ignore[arg-type]  # stub says one word
+        self._out.append(hiredis.pack_command(call.words))  # type: ignore[arg-type]  # stub says one word
         self._calls.append(call)
         if self._timer is None:
             self._timer = self._loop.call_later(self._timeout, self._look)
@@ -292,8 +282,8 @@ class Link(asyncio.Protocol):
 
     def _refused(self, call: _Call, text: str) -> None:
         if text.startswith("NOSCRIPT") and call.script is not None:
-            call.deadline = self._loop.time() + self._timeout
-            self._queue(call, ("EVAL", call.script.source, *call.words))
+            call.words = ("EVAL", call.script.source, *call.words[2:])
+            self._send(call)
             return
         kind = next((kind for kind in _KINDS if kind in text), "error")
         self.counts.errors += 1
