@@ -53,6 +53,22 @@ def test_first_candidate_that_answers_wins():
     assert opened(race(A, B)) >> Committed(0) << Win(0)
 
 
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("total", [60.0, 1.5])
+def test_an_attempt_that_goes_well_may_be_told_without_events(stream: bool, total: float):
+    """Whoever hears no commands is told the same deadlines, and the race goes on from there as ever."""
+    told, heard = race(A, B, total=total, stream=stream), race(A, B, total=total, stream=stream)
+    told.start(0.0)
+    heard.start(0.0)
+    deadlines = [told.admitted(0.25), told.connected(0.75)]
+    heard.on(Admitted(0), 0.25)
+    assert deadlines[0] == heard.deadline
+    heard.on(Connected(0), 0.75)
+    assert deadlines[1] == heard.deadline == told.deadline
+    failed = Failed(0, Fault(Kind.RESET))
+    assert told.on(failed, 1.0) == heard.on(failed, 1.0) == (Admit(1, B),)
+
+
 def test_first_token_timeout_falls_back():
     """A connected but silent backend is dropped at its first_token deadline."""
     p = opened(race(A, B))

@@ -4,6 +4,9 @@ Feed it what happened (`on(event, now)`), do what it says (the commands it retur
 `deadline` is the next instant at which it wants to hear a Tick. Attempts are numbered from 0 over the whole race; a
 candidate is one row of the plan. Driven by `upstream/attempt.py`. Rules: R1-R4, R6 of docs/semantics.md.
 
+Of an attempt that goes well nothing is to be decided but its deadlines: who makes one attempt at a time may say `admitted`
+and `connected` and be told those, instead of the two events. Committed is then the end, since no other attempt can win.
+
     Admit -> Admitted -> Open -> Connected -> Begin -> Committed -> Win
        \\-> Refused        \\-> Failed / Tick    \\-> Failed / Tick -> next candidate, or Lose
 """
@@ -136,18 +139,29 @@ class Race:
         """Take what happened and say what to do, in order; the last command is the one to answer."""
         return _HEARD[type(event)](self, event, now)
 
-    def _admitted(self, event: Admitted, now: float) -> Sequence[Command]:
+    def admitted(self, now: float) -> float:
+        """Take Admitted, whose answer is always Open, and return the deadline for that."""
         plan = self._plan
         self._made += 1
         self._phase = Open
-        self.deadline = min(now + plan.candidates[self._candidate].timeouts.connect, plan.deadline)
-        return (Open(self._attempt),)
+        self.deadline = deadline = min(now + plan.candidates[self._candidate].timeouts.connect, plan.deadline)
+        return deadline
 
-    def _connected(self, event: Connected, now: float) -> Sequence[Command]:
+    def connected(self, now: float) -> float:
+        """Take Connected, whose answer is always Begin, and return the deadline for that."""
         plan = self._plan
         timeouts = plan.candidates[self._candidate].timeouts
         self._phase = Begin
-        self.deadline = min(now + (timeouts.first_token if plan.stream else timeouts.total), plan.deadline)
+        patience = timeouts.first_token if plan.stream else timeouts.total
+        self.deadline = deadline = min(now + patience, plan.deadline)
+        return deadline
+
+    def _admitted(self, event: Admitted, now: float) -> Sequence[Command]:
+        self.admitted(now)
+        return (Open(self._attempt),)
+
+    def _connected(self, event: Connected, now: float) -> Sequence[Command]:
+        self.connected(now)
         return (Begin(self._attempt),)
 
     def _committed(self, event: Committed, now: float) -> Sequence[Command]:

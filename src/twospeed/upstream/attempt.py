@@ -5,7 +5,7 @@ closes the attempt under way and goes on up.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from twospeed.errors import Fault, Kind
@@ -28,10 +28,8 @@ from twospeed.policy.race import (
     Failed,
     Lose,
     Open,
-    Pause,
     Race,
     Refused,
-    Win,
 )
 from twospeed.policy.tracing import child
 from twospeed.types import Attempt, Candidate, Hedging, Offer, Plan, Record, Tier
@@ -121,11 +119,10 @@ class Attempts:
 
 
 class _Course:
-    """One race being run. Every command that wants an answer is given the instant until which it may take."""
+    """One race being run."""
 
     hedge = False
     current: Try | None = None
-    _candidate: Candidate | None = None
     _permit: Permit | None = None
     _left = False  # the version on trial, while it was asked
 
@@ -137,44 +134,60 @@ class _Course:
 
     async def run(self) -> Try:
         clock, race = self._attempts._clock, Race(self._plan, self._attempts._roll())
-        commands: Sequence[Command] = (race.start(clock()),)
+        command = race.start(clock())
         try:
             while True:
-                *cancelled, command = commands
-                if cancelled:
-                    self._cancel(cancelled[0])
-                kind = type(command)
-                if kind is Win:
+                event = await self._obeyed(race, command)
+                if event is None:
                     assert self.current is not None
                     return self.current
-                event = await _OBEY[kind](self, command, race.deadline)
                 now = clock()
                 # A loop's timers are coarser than its clock: the Tick that was waited for is never early.
-                commands = race.on(event, now if event is not TICK else max(now, race.deadline))
+                *cancelled, command = race.on(event, now if event is not TICK else max(now, race.deadline))
+                if cancelled:
+                    self._cancel(cancelled[0])
         except BaseException as error:
             if self.current is not None:
                 self._attempts.close(self.current, error.kind if isinstance(error, Fault) else Kind.CLIENT_GONE)
             raise
 
+    async def _obeyed(self, race: Race, command: Command) -> Event | None:
+        """Do what a command says, an attempt as far as it goes; return what came of it, None for an answer that has begun."""
+        if not isinstance(command, Admit):
+            return await self._rested(race, command)
+        clock, candidate = self._attempts._clock, command.candidate
+        refused = await self._admit(candidate)
+        if refused is not None:
+            return Refused(command.attempt, refused)
+        attempt = self._opened(candidate)
+        try:
+            await attempt.connect(race.admitted(clock()), clock)
+            await self._begun(attempt, race.connected(clock()))
+        except TimeoutError:
+            return TICK
+        except Fault as fault:
+            return self._failed(command.attempt, attempt, fault)
+        if attempt.link.metered:
+            self._learn(attempt)
+        return None
+
+    async def _rested(self, race: Race, command: Command) -> Event:
+        if isinstance(command, Lose):
+            raise command.fault
+        await asyncio.sleep(max(0.0, race.deadline - self._attempts._clock()))
+        return TICK
+
     def _cancel(self, command: Command) -> None:
         if isinstance(command, Cancel) and self.current is not None:
             self._attempts.close(self.current, command.kind)
 
-    async def _lose(self, command: Lose, deadline: float) -> Event:
-        raise command.fault
-
-    async def _pause(self, command: Pause, deadline: float) -> Event:
-        await asyncio.sleep(max(0.0, deadline - self._attempts._clock()))
-        return TICK
-
-    async def _admit(self, command: Admit, deadline: float) -> Event:
-        attempts, candidate = self._attempts, command.candidate
-        self._candidate = candidate
-        name = candidate.backend.name
+    async def _admit(self, candidate: Candidate) -> Fault | None:
+        """Ask whether an attempt may be made; keep the permit, or return why not."""
+        attempts, name = self._attempts, candidate.backend.name
         link, request = attempts._links[name], self._job.request
         barred = self._barred(candidate, link)
         if barred is not None:
-            return Refused(command.attempt, barred)
+            return barred
         read, written = attempts._estimates.expected(name, len(request.body), request.max_tokens)
         within = link.deep_limit if self._plan.tier == "deep" else None
         answer: Permit | Refusal | None = None
@@ -184,14 +197,13 @@ class _Course:
             if candidate.probe and not isinstance(answer, Permit):
                 attempts._health.released(name)  # the probe it claimed will find nothing out
         if isinstance(answer, Refusal):
-            detail = f"{link.pool}: {answer.dimension}"
-            fault = Fault(Kind.RATE_LIMITED, "rate limit reached", detail=detail, retry_after=answer.retry_after)
             self._record.notes.append(f"limited:{link.pool}:{answer.dimension}")
-            return Refused(command.attempt, fault)
+            detail = f"{link.pool}: {answer.dimension}"
+            return Fault(Kind.RATE_LIMITED, "rate limit reached", detail=detail, retry_after=answer.retry_after)
         if link.limit.concurrency is not None:
             attempts._vigil.begin(answer)
         self._permit = answer
-        return Admitted(command.attempt)
+        return None
 
     def _barred(self, candidate: Candidate, link: Link) -> Fault | None:
         """Say why a candidate is passed over before its limits are asked, None when it is not."""
@@ -232,9 +244,9 @@ class _Course:
         again = candidate.probe or any(attempt.backend.provider == provider for attempt in tried)
         return not again or spending.again(attempts._clock())
 
-    async def _open(self, command: Open, deadline: float) -> Event:
-        attempts, candidate, record = self._attempts, self._candidate, self._record
-        assert candidate is not None
+    def _opened(self, candidate: Candidate) -> Try:
+        """Begin an attempt that was let in, and its row in the record."""
+        attempts, record = self._attempts, self._record
         row = Attempt(candidate.backend, attempts._clock(), hedge=self.hedge)
         record.attempts.append(row)
         if record.trace is not None:
@@ -242,34 +254,28 @@ class _Course:
         link = attempts._links[candidate.backend.name]
         attempt = self.current = Try(self._job, candidate, link, row, self._permit)
         self._permit = None
-        try:
-            await attempt.connect(deadline, attempts._clock)
-        except TimeoutError:
-            return TICK
-        except Fault as fault:
-            return self._failed(command.attempt, attempt, fault)
-        return Connected(command.attempt)
+        return attempt
 
-    async def _begin(self, command: Begin, deadline: float) -> Event:
-        number, attempt = command.attempt, self.current
-        assert attempt is not None
+    def _begun(self, attempt: Try, deadline: float) -> Coroutine[Any, Any, None]:
+        """Return what to await until the commit point."""
         offer = attempt.candidate.offer
         if offer is not None and self._plan.replayable:
-            if offer.withdrawn:
-                return self._failed(number, attempt, self._withdrawn(offer))
-            offer.waiting.add(self._leave)
+            return self._on_trial(attempt, offer, deadline)
+        return attempt.begin(deadline, self._attempts._clock)
+
+    async def _on_trial(self, attempt: Try, offer: Offer, deadline: float) -> None:
+        """Come to the commit point unless the version on trial is taken back meanwhile. Raises: as `begin`; Fault WITHDRAWN."""
+        if offer.withdrawn:
+            raise self._withdrawn(offer)
+        offer.waiting.add(self._leave)
         try:
             await attempt.begin(deadline, self._attempts._clock)
-        except TimeoutError:
-            return TICK
-        except Fault as fault:
-            return self._failed(number, attempt, self._withdrawn(offer) if offer and self._left else fault)
+        except Fault:
+            if self._left:
+                raise self._withdrawn(offer) from None
+            raise
         finally:
-            if offer is not None:
-                offer.waiting.discard(self._leave)
-        if attempt.link.metered:
-            self._learn(attempt)
-        return Committed(number)
+            offer.waiting.discard(self._leave)
 
     def _leave(self) -> None:
         """The version on trial is taken back while its answer is awaited: the next candidate is asked at once."""
@@ -298,16 +304,37 @@ class _Course:
 class _Leg(_Course):
     """One attempt of a hedged race, which keeps the deadlines and ends what is late."""
 
+    _candidate: Candidate  # since it was to be admitted
+
     async def obey(self, command: Command) -> Event:
         """Do what a command says; see `hedged.Leg`."""
-        if isinstance(command, Admit) and command.hedge:
+        if isinstance(command, Admit):
+            refused = await self._enter(command)
+            return Admitted(command.attempt) if refused is None else Refused(command.attempt, refused)
+        assert isinstance(command, Open | Begin)
+        clock, deadline = self._attempts._clock, self._plan.deadline
+        attempt = self.current or self._opened(self._candidate)
+        try:
+            if isinstance(command, Open):
+                await attempt.connect(deadline, clock)
+                return Connected(command.attempt)
+            await self._begun(attempt, deadline)
+        except TimeoutError:
+            return TICK
+        except Fault as fault:
+            return self._failed(command.attempt, attempt, fault)
+        if attempt.link.metered:
+            self._learn(attempt)
+        self._waited()
+        return Committed(command.attempt)
+
+    async def _enter(self, command: Admit) -> Fault | None:
+        self._candidate = candidate = command.candidate
+        if command.hedge:
             self.hedge = True
-            if not self._attempts.may_hedge(self._plan, command.candidate.backend.name):
-                return Refused(command.attempt, Fault(Kind.OVERLOADED, "no hedge now", retry_after=1.0))
-        event = await _OBEY[type(command)](self, command, self._plan.deadline)
-        if isinstance(event, Committed):
-            self._waited()
-        return event
+            if not self._attempts.may_hedge(self._plan, candidate.backend.name):
+                return Fault(Kind.OVERLOADED, "no hedge now", retry_after=1.0)
+        return await self._admit(candidate)
 
     def drop(self, kind: Kind) -> None:
         """Close it, or give back what it was admitted with."""
@@ -319,7 +346,7 @@ class _Leg(_Course):
         elif self._permit is not None:
             attempts._vigil.end(self._permit)
             attempts._limits.refund(self._permit)
-            if self._candidate is not None and self._candidate.probe:
+            if self._candidate.probe:
                 attempts._health.released(self._candidate.backend.name)
 
     def _waited(self) -> None:
@@ -327,13 +354,3 @@ class _Leg(_Course):
         row = self.current.row
         attempts = self._attempts
         attempts._estimates.waited(row.backend.name, attempts._clock() - row.started_at)
-
-
-_Obeyed = Callable[[_Course, Any, float], Coroutine[Any, Any, Event]]
-_OBEY: dict[type, _Obeyed] = {
-    Admit: _Course._admit,
-    Open: _Course._open,
-    Begin: _Course._begin,
-    Lose: _Course._lose,
-    Pause: _Course._pause,
-}
