@@ -49,13 +49,22 @@ class Api:
         self._runtime = runtime
         self._era = object()
 
-    def admit(self, head: Head) -> Refusal | None:
-        """Settle path, method and caller; leaves the step to run in `head.context`."""
-        try:
-            head.context = self._step(head)
-        except Fault as fault:
-            return self.refuse(head, fault)
-        return None
+    def admit(self, head: Head) -> None:
+        """Settle path, method and caller; leaves the step to run in `head.context`. Raises: Fault."""
+        headers, runtime = head.headers, self._runtime
+        era, dialect, caller = headers.found.get(_ASKING, _NOBODY) if headers.found else _NOBODY
+        if era is not self._era:  # not asked before, or before the last reload
+            dialect = self._posts.get(head.path)
+            if head.method != "POST" or dialect is None or _wants_websocket(head):
+                head.context = self._other(head, known=dialect is not None)
+                return
+            caller = self._caller(head)
+            headers.keep(_ASKING, (self._era, dialect, caller))
+        if runtime.seats.full:
+            raise Fault(Kind.OVERLOADED, "the server has as many requests under way as it takes; try again")
+        if b"content-encoding" in headers:
+            unpack.check(headers[b"content-encoding"])
+        head.context = partial(self._ask, dialect, caller, runtime)
 
     def serve(self, call: Call, reply: Reply) -> Awaitable[None] | None:
         """Run what `admit` settled."""
@@ -77,21 +86,6 @@ class Api:
         if head and b"origin" in head.headers:
             extra += welcome(self.runtime.origins, head.headers)
         return Refusal(refusal.status, (*refusal.headers, *extra), refusal.body)
-
-    def _step(self, head: Head) -> Step:
-        headers, runtime = head.headers, self._runtime
-        era, dialect, caller = headers.found.get(_ASKING, _NOBODY) if headers.found else _NOBODY
-        if era is not self._era:  # not asked before, or before the last reload
-            dialect = self._posts.get(head.path)
-            if head.method != "POST" or dialect is None or _wants_websocket(head):
-                return self._other(head, known=dialect is not None)
-            caller = self._caller(head)
-            headers.keep(_ASKING, (self._era, dialect, caller))
-        if runtime.seats.full:
-            raise Fault(Kind.OVERLOADED, "the server has as many requests under way as it takes; try again")
-        if b"content-encoding" in headers:
-            unpack.check(headers[b"content-encoding"])
-        return partial(self._ask, dialect, caller, runtime)
 
     def _other(self, head: Head, known: bool) -> Step:
         """Everything but asking a model."""

@@ -27,7 +27,10 @@ class App(Protocol):
     """What a listener serves. Exceptions other than Fault are bugs: logged without contents, answered as INTERNAL."""
 
     def admit(self, head: Head) -> Refusal | None:
-        """Look at a head before its body is read: None to go on, or the answer. Must not block."""
+        """Look at a head before its body is read: None to go on, or the answer. Must not block.
+
+        A Fault raised is answered with `refuse`.
+        """
 
     def refuse(self, head: Head | None, fault: Fault) -> Refusal:
         """Render a fault of the engine; `head` is None when it could not be read. Must not block or raise."""

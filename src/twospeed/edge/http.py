@@ -1,8 +1,8 @@
 """The HTTP/1.1 server engine: sockets in, whole requests to an App, answers out.
 
 It knows connections, deadlines, limits, back-pressure and clients that leave; it knows no path, no key and no error
-shape: those are the app's. `wire` and `body` read, `reply` and `line` write, `connection` holds one client, `serving` runs the app; here is
-the listener, the sweep over all connections' deadlines, and stopping.
+shape: those are the app's. `wire`, `heads` and `body` read, `reply` and `line` write, `connection` holds one client,
+`serving` runs the app; here is the listener, the sweep over all connections' deadlines, and stopping.
 
 Tasks: each request has one (see `serving`); `close` awaits them all.
 """
