@@ -214,10 +214,16 @@ class _Course:
             self._record.notes.append(f"breaker_open:{name}")
             wait = self._attempts._health.wait(name)
             return Fault(Kind.BREAKER_OPEN, "no backend can serve this now", retry_after=wait)
-        if not self._affords(candidate, link):
-            self._record.notes.append(f"budget:{candidate.backend.provider}")
+        attempts, provider = self._attempts, candidate.backend.provider
+        spending = attempts._spendings.get(provider)
+        if spending is None:
+            spending = attempts._spendings[provider] = Spending(link.budget)
+        if not self._record.attempts:
+            spending.asked(attempts._clock())
+        elif self._repeats(candidate) and not spending.again(attempts._clock()):
+            self._record.notes.append(f"budget:{provider}")
             if candidate.probe:
-                self._attempts._health.released(candidate.backend.name)
+                attempts._health.released(candidate.backend.name)
             return Fault(Kind.OVERLOADED, "no retry is left for now", retry_after=1.0)
         return None
 
@@ -227,22 +233,13 @@ class _Course:
             return True
         return candidate is self._plan.candidates[-1] and health.last_resort(name)
 
-    def _affords(self, candidate: Candidate, link: Link) -> bool:
-        """Say whether the retry budget lets this attempt pass (R5); a first attempt and a healthy spare cost nothing."""
-        attempts, provider, tried = self._attempts, candidate.backend.provider, self._record.attempts
-        spending = attempts._spendings.get(provider)
-        if spending is None:
-            spending = attempts._spendings[provider] = Spending(link.budget)
-        if not tried:
-            spending.asked(attempts._clock())
-            return True
-        first = self._plan.candidates[0]
-        if (
-            first.offer is not None and candidate is not first
-        ):  # what a version on trial did not answer is nobody's repeat
+    def _repeats(self, candidate: Candidate) -> bool:
+        """Say whether one more attempt goes to a provider that is failing (R5); a healthy spare costs nothing."""
+        tried, first = self._record.attempts, self._plan.candidates[0]
+        if first.offer is not None and candidate is not first:
+            # what a version on trial did not answer is nobody's repeat
             tried = [attempt for attempt in tried if attempt.backend is not first.backend]
-        again = candidate.probe or any(attempt.backend.provider == provider for attempt in tried)
-        return not again or spending.again(attempts._clock())
+        return candidate.probe or any(attempt.backend.provider == candidate.backend.provider for attempt in tried)
 
     def _opened(self, candidate: Candidate) -> Try:
         """Begin an attempt that was let in, and its row in the record."""

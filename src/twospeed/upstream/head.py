@@ -51,11 +51,11 @@ def build_head(
     names = dict(headers)
     if not _known.issuperset(names):
         _learn(names)
-    given = b"\r\n".join([*map(b": ".join, headers), b"", b""])
-    if given.translate(None, _TEXT) != b"\r\n" * (len(headers) + 1):
+    given = b"\r\n".join([b"", *map(b": ".join, headers)])
+    if given.translate(None, _TEXT) != b"\r\n" * len(headers):
         raise Fault(Kind.INTERNAL, detail="request refused: a header value holds a control character")
     coding = b"" if b"accept-encoding" in names else b"\r\naccept-encoding: identity"
-    return b"%b%d%b\r\n%b" % (_start(method, path, host, origin), length, coding, given)
+    return b"%b%d%b%b\r\n\r\n" % (_start(method, path, host, origin), length, coding, given)
 
 
 @lru_cache(maxsize=256)
