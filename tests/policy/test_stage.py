@@ -3,6 +3,7 @@
 import json
 
 import msgspec
+import pytest
 
 from twospeed.policy.stage import Stage, stage
 from twospeed.types import Conversation, Message
@@ -104,6 +105,20 @@ def test_calls_that_begin_alike_are_told_apart():
     for _ in range(2):
         facts = run(*(m for one in calls for m in (call(*one, said="Now."), result("ok"))))
         assert (facts.steps, facts.runs, facts.edits, facts.repeats) == (5, 4, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "failed"),
+    [
+        ("Process exited with code 2", True), ("exit status: 0", False), ("returncode=1", True), ("return value", False),
+        ("2 FAILED, 3 passed", True), ("unfailed, failedly", False), ("thread panicked at main.rs", True),
+        ("a panicky cat", False), ('"is_error": true', True), ("SyntaxError", True), ("No such file: a.py", True),
+        ("3 passed", False),
+    ],
+)  # fmt: skip
+def test_failures_are_seen_by_what_results_say(text: str, failed: bool):
+    """Words of shells, compilers and test runners tell a failure; the same letters in other words do not."""
+    assert run(call("bash", {"command": "make"}, "Build."), result(text)).failures == failed
 
 
 def test_results_are_told_apart_by_either_end():

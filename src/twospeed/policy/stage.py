@@ -37,9 +37,21 @@ _WRITE = re.compile(rb"sed -i|<<|>>? ?[\w./]+\.\w+|\.write(?:_text)?\(|tee |patc
 _RUN = re.compile(
     rb"pytest|unittest|\btest|npm |cargo |go (?:test|build|run)|make\b|python|node |mvn|gradle|javac|gcc|tox"
 )
-_FAILED = re.compile(
-    rb"traceback \(most recent|(?:exit(?:ed)?|return)[ _-]?(?:code|status)?\W{1,12}(?:with )?(?:code )?[1-9]|error:|failed\b(?<!\wfailed)"
-    rb"|command not found|no such file|not found in|no match|did not match|panic(?:ked)?[: ]|assertion|syntax ?error|is_error.{0,3}true|fatal:",
+# What reports a failure, in lower case: these words, and these patterns, each behind the word it begins with.
+_FAILURES = (
+    *("error:", "traceback (most recent", "command not found", "no such file", "not found in", "no match"),
+    *("did not match", "assertion", "syntax error", "syntaxerror", "fatal:"),
+)
+_CODE = r"[ _-]?(?:code|status)?\W{1,12}(?:with )?(?:code )?[1-9]"
+_SIGNS = tuple(
+    (word, re.compile(word + rest, re.ASCII))
+    for word, rest in (
+        ("exit", r"(?:ed)?" + _CODE),
+        ("return", _CODE),
+        ("failed", r"\b(?<!\wfailed)"),
+        ("panic", r"(?:ked)?[: ]"),
+        ("is_error", r".{0,3}true"),
+    )
 )
 
 
@@ -178,18 +190,31 @@ def _fails(content: msgspec.Raw) -> bool:
 
 @lru_cache(REMEMBERED)
 def _reports_failure(head: bytes, tail: bytes) -> bool:
-    return _FAILED.search(head.lower()) is not None or _FAILED.search(tail.lower()) is not None
+    return _names_failure(head) or _names_failure(tail)
+
+
+def _names_failure(end: bytes) -> bool:
+    text = end.decode("latin-1").lower()  # in text, words are found twice as fast as in bytes
+    if any(map(text.__contains__, _FAILURES)):
+        return True
+    return any(word in text and sign.search(text) is not None for word, sign in _SIGNS)
 
 
 @lru_cache(REMEMBERED)
 def _kind(name: str, arguments: bytes) -> str:
     """Say what a call does: by the name of the tool, and for a shell by its command."""
-    if _EDIT_NAME.search(name):
-        return "edits"
-    if _READ_NAME.search(name):
-        return "reads"
+    kind = _kind_by_name(name)
+    if kind:
+        return kind
     if _WRITE.search(arguments):
         return "edits"
     if _RUN.search(arguments):
         return "runs"
     return "reads" if _LOOK.search(arguments) else "runs"
+
+
+@lru_cache(REMEMBERED)
+def _kind_by_name(name: str) -> str:
+    if _EDIT_NAME.search(name):
+        return "edits"
+    return "reads" if _READ_NAME.search(name) else ""
