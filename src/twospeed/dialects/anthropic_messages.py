@@ -21,6 +21,7 @@ from twospeed.dialects import (
     identity,
     seals,
 )
+from twospeed.dialects.again import Again
 from twospeed.dialects.anthropic_stream import MessagesReader
 from twospeed.dialects.body import (
     bad,
@@ -147,7 +148,7 @@ class AnthropicMessages:
         return Conversation(
             endpoint=request.endpoint,
             messages=parsed(request).turns,
-            tools=[tool.name for tool in lenient(_tools, view.tools) or ()],
+            tools=[*_named(view.tools)],
             system=_system(view.system),
             effort=_effort(output, lenient(_thinking, view.thinking)),
             wants_schema=view.output_format != NULL or (output is not None and output.format != NULL),
@@ -197,7 +198,7 @@ def _read(body: bytes) -> Read[View, Message]:
     turns, said = _said(view.messages)
     if view.tools is not NULL and memoryview(view.tools)[0] not in b"[n":
         raise bad("tools", "expected array")
-    if not (said and depth.shallow((view.system,), _INSIDE) and depth.shallow_again(view.tools, _INSIDE)):
+    if not (said and depth.shallow((view.system,), _INSIDE) and depth.shallow_again(view.tools)):
         raise too_deep()
     long = [(value, value) for value in (view.messages, view.tools, view.system)]
     return view, turns, model, placed(body, view.model, long)
@@ -224,6 +225,11 @@ def _system(system: msgspec.Raw) -> msgspec.Raw:
     return msgspec.Raw(b"[" + b",".join(kept) + b"]")
 
 
+def _names(tools: msgspec.Raw) -> tuple[str, ...]:
+    return tuple(tool.name for tool in lenient(_tools, tools) or ())
+
+
+_named = Again(_names)
 _UNASKED = "high"
 
 

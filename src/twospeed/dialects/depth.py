@@ -11,6 +11,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from twospeed.dialects.again import Again
+
 LIMIT = 128  # levels of a whole body (R29)
 
 _QUOTE, _BACKSLASH = 0x22, 0x5C
@@ -18,12 +20,6 @@ _OPEN, _CLOSE = 0x7B, 0x7D  # braces; brackets become braces when bit 5 is set
 _FLAT = 1 << 12  # bytes up to which counting all brackets is the cheapest way
 _PIECE = 1 << 16  # bytes counted at once, so that memory stays flat
 _OPENED = 4  # levels opened by the decoder, five times faster than counting, before what remains is counted
-
-# Long values found shallow before, by length and room. An agent sends the same tools with each turn, and comparing
-# them costs a hundredth of looking into them.
-_known: dict[tuple[int, int], bytes] = {}
-_KNOWN_ENTRIES = 64
-_KNOWN_BYTES = 1 << 17
 
 _decode_items = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -53,18 +49,11 @@ def shallow(values: Iterable[msgspec.Raw], room: int) -> bool:
         return False
 
 
-def shallow_again(value: msgspec.Raw, room: int) -> bool:
-    """Say the same of one value that is likely to come again, such as the offered tools."""
-    text = bytes(value)
-    if _known.get((len(text), room)) == text:
-        return True
-    if not shallow((value,), room):
-        return False
-    if 2 * room < len(text) <= _KNOWN_BYTES:
-        if len(_known) >= _KNOWN_ENTRIES:
-            del _known[next(iter(_known))]
-        _known[len(text), room] = text
-    return True
+def _member(value: msgspec.Raw) -> bool:
+    return shallow((value,), LIMIT - 1)
+
+
+shallow_again = Again(_member)  # the same of one member of a body, of which the like comes again, such as the tools
 
 
 def deeper(text: bytes, room: int) -> bool:

@@ -12,7 +12,6 @@ T = TypeVar("T")
 _LONGEST = 512  # characters; no client sends longer ones
 _READ_BYTES = 65_536  # longer content holds images, and is compared as it stands
 _ARRAY = 0x5B  # "["
-_SYSTEM = ("system", "developer")  # roles
 _decode_text: msgspec.json.Decoder[str | None] = msgspec.json.Decoder(str | None)
 
 
@@ -60,18 +59,18 @@ def opening(messages: Iterable[Message]) -> list[bytes]:
         if role == "user":
             parts.append(_said(item.content))
             break
-        if role in _SYSTEM and not parts:
+        if role in ("system", "developer") and not parts:
             parts.append(bytes(item.content))
     return parts
 
 
 def _said(content: msgspec.Raw) -> bytes:
     """Return what a message says, the same whether it stands there as a string or as one part."""
-    view = memoryview(content)
-    if view[0] == _ARRAY and len(view) <= _READ_BYTES and (blocks := _lenient(_decode_blocks, content)):
+    whole = bytes(content)
+    if whole[0] == _ARRAY and len(whole) <= _READ_BYTES and (blocks := _lenient(_decode_blocks, content)):
         texts = [bytes(block.text) for block in blocks]
-        return b"".join(texts) if b"null" not in texts else bytes(content)
-    return bytes(content)
+        return b"".join(texts) if b"null" not in texts else whole
+    return whole
 
 
 def _session(metadata: Metadata | None) -> str:

@@ -11,6 +11,7 @@ from typing import Annotated, Generic, TypeVar, cast
 import msgspec
 
 from twospeed.dialects import Answer, Dialect, Reader, Refusal, depth, identity, openai_answer, openai_errors
+from twospeed.dialects.again import Again
 from twospeed.dialects.body import (
     Span,
     bad,
@@ -168,7 +169,7 @@ class OpenAiChat:
         return Conversation(
             endpoint=request.endpoint,
             messages=view.messages,
-            tools=_tool_names(view),
+            tools=[*_named(view.tools), *_named(view.functions)],
             effort=_asked_effort(view),
             wants_schema=answer_format is not None and answer_format.type in _SCHEMAS,
             max_tokens=request.max_tokens,
@@ -207,7 +208,10 @@ DIALECT: Dialect = OpenAiChat()
 
 def _read(body: bytes) -> Read[View[Message], Message]:
     check_utf8(body)
-    view = _view(body)
+    try:
+        view = _turns.decode(body)
+    except (msgspec.DecodeError, RecursionError):  # unusual or wrong: the second look tells which
+        view = _unusual(body)
     model, tools = model_name(view.model), view.tools
     if tools is not NULL and memoryview(tools)[0] not in b"[n":
         raise bad("tools", "expected array")
@@ -216,11 +220,8 @@ def _read(body: bytes) -> Read[View[Message], Message]:
     return view, view.messages, model, _placed(body, view)
 
 
-def _view(body: bytes) -> View[Message]:
-    try:
-        return _turns.decode(body)
-    except (msgspec.DecodeError, RecursionError):  # unusual or wrong: the second look tells which
-        view = read(_messages, body)
+def _unusual(body: bytes) -> View[Message]:
+    view = read(_messages, body)
     members = [value for message in read(_members, body).messages for value in message.values()]
     if not depth.shallow(members, _INSIDE):
         raise too_deep()
@@ -232,7 +233,7 @@ def _placed(body: bytes, view: View[Message]) -> Span:
     messages, tools = view.messages, view.tools
     members = [item.content for item in messages]
     members += [item.tool_calls for item in messages if item.tool_calls is not NULL]
-    if not (depth.shallow(members, _INSIDE) and depth.shallow_again(tools, depth.LIMIT - 1)):
+    if not (depth.shallow(members, _INSIDE) and depth.shallow_again(tools)):
         raise too_deep()
     last = messages[-1]
     said = messages[0].content, last.tool_calls if last.content is NULL else last.content
@@ -247,10 +248,12 @@ def _parsed(request: Request) -> View[Message]:
     return request.parsed
 
 
-def _tool_names(view: View[Message]) -> list[str]:
+def _names(tools: msgspec.Raw) -> tuple[str, ...]:
     """Names of the offered tools; a list that is none of OpenAI's is the provider's to judge and names none."""
-    tools = (_lenient(_tools, view.tools) or []) + (_lenient(_tools, view.functions) or [])
-    return [(tool.function or tool.custom or tool).name or tool.type for tool in tools]
+    return tuple((tool.function or tool.custom or tool).name or tool.type for tool in _lenient(_tools, tools) or ())
+
+
+_named = Again(_names)
 
 
 def _asked_effort(view: View[Message]) -> str:

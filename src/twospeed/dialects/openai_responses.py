@@ -22,6 +22,7 @@ from twospeed.dialects import (
     openai_responses_stream,
     seals,
 )
+from twospeed.dialects.again import Again
 from twospeed.dialects.body import (
     bad,
     check_utf8,
@@ -43,7 +44,7 @@ from twospeed.types import NULL, Conversation, Declared, Message, Request
 Limit = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)] | None
 _QUOTE, _ARRAY = 0x22, 0x5B
 _TOOLS_INSIDE = depth.LIMIT - 1
-_ACTING = ("mcp", "code_interpreter", "computer")  # types of tools begin so
+_ACTING_TYPES = ("mcp", "code_interpreter", "computer")  # types of tools begin so
 _SCHEMAS = frozenset({"json_schema", "json_object"})
 
 
@@ -176,11 +177,10 @@ class OpenAiResponses:
         """Return what classification may look at."""
         view = _parsed(request).view
         effort, text = lenient(_effort, view.reasoning), lenient(_text, view.text)
-        offered = lenient(_tools, view.tools)
         return Conversation(
             endpoint=request.endpoint,
             messages=_messages(_parsed(request)),
-            tools=_names(offered or ()),
+            tools=[*_named(view.tools)],
             system=view.instructions,
             effort=(effort.effort or "").lower() if effort else "",
             wants_schema=bool(text and text.format and text.format.type in _SCHEMAS),
@@ -224,7 +224,7 @@ def _read(body: bytes) -> Read[View, Item]:
     if view.tools is not NULL and memoryview(view.tools)[0] not in b"[n":
         raise bad("tools", "expected array")
     asked = (view.input, view.instructions)
-    if not (depth.shallow(asked, _TOOLS_INSIDE) and depth.shallow_again(view.tools, _TOOLS_INSIDE)):
+    if not (depth.shallow(asked, _TOOLS_INSIDE) and depth.shallow_again(view.tools)):
         raise too_deep()
     long = [(value, value) for value in (*asked, view.tools)]
     return view, items, model, placed(body, view.model, long)
@@ -246,9 +246,12 @@ def _items_of(view: View) -> list[Item]:
 _recall = Recall(_read, ("instructions", "tools"))
 
 
-def _acts(tools: msgspec.Raw) -> bool:
+def _acting(tools: msgspec.Raw) -> bool:
     """Say whether a tool is offered that acts at the provider or beyond (R3)."""
-    return any((tool.type or "").startswith(_ACTING) for tool in lenient(_kinds, tools) or ())
+    return any((tool.type or "").startswith(_ACTING_TYPES) for tool in lenient(_kinds, tools) or ())
+
+
+_acts = Again(_acting)
 
 
 def _bound(view: View, items: list[Item] | None) -> str:
@@ -311,3 +314,11 @@ def _names(tools: Sequence[Tool]) -> list[str]:
     for tool in tools:
         found += _names(tool.tools) if tool.tools else [tool.name or tool.type]
     return found
+
+
+def _offered(tools: msgspec.Raw) -> tuple[str, ...]:
+    offered = lenient(_tools, tools)
+    return tuple(_names(offered or ()))
+
+
+_named = Again(_offered)

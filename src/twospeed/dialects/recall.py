@@ -20,7 +20,7 @@ from twospeed.dialects.body import Span, start
 from twospeed.errors import Fault
 from twospeed.types import NULL
 
-LONG = 8_192  # bytes from which on a body is worth being remembered
+LONG = 16_384  # bytes from which on a body is worth being remembered: a shorter one is read in no more time
 _WORTH = 4_096  # bytes that must be saved
 _VALUE_BYTES = 512  # of a value that is worth being looked for
 _HELD = 1 << 23  # bytes of all that is held

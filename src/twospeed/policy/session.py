@@ -27,6 +27,7 @@ _HEADERS = (
 _NAMED = frozenset(_HEADERS)
 _NAMES = {name: name.decode() for name in _HEADERS}
 _EDGE = 512  # bytes of each end of a part that are read, its length besides: enough to tell conversations apart
+_BOTH = 2 * _EDGE
 
 
 class Session(NamedTuple):
@@ -74,7 +75,7 @@ def bounded(parts: Sequence[bytes]) -> bytes:
     False
     """
     return b"\n".join(
-        [b"%d:%b" % (len(p), p) if len(p) <= 2 * _EDGE else b"%d:%b%b" % (len(p), p[:_EDGE], p[-_EDGE:]) for p in parts]
+        [b"%d:%b" % (n, p) if (n := len(p)) <= _BOTH else b"%d:%b%b" % (n, p[:_EDGE], p[-_EDGE:]) for p in parts]
     )
 
 
