@@ -107,6 +107,7 @@ DENSE = (
     *STAGE,
 )
 """Names of the dense features, in order. All are counts, given as bins."""
+_BRACKETS = slice(DENSE.index("code_open"), DENSE.index("code_unbrace") + 1)
 _SHAPE_AT, _STAGE_AT = DENSE.index(SHAPE[0]), DENSE.index(STAGE[0])
 
 
@@ -169,12 +170,13 @@ def measure_ask(ask: Ask) -> Measures:
     if b"\n" in text:
         text, moved = sort_lines(text)
         code = (moved + code)[:CODE_BYTES]
-    words, code_words, shape = text.translate(_SPELT).split(), _NO_WORDS, _NO_SHAPE
+    words, code_words = text.translate(_SPELT).split(), _NO_WORDS
     kinds = text.translate(_TEXT_KIND) + bytes(map(_about, words, _ABOUT_ELSE))
     if code:
-        code_words, shape = code.translate(_SPELT).split(), _code_shape(code)
+        code_words = code.translate(_SPELT).split()
         kinds += code.translate(_CODE_KIND) + bytes(map(_does, code_words, _DOES_ELSE))
     counts = np.bincount(np.frombuffer(kinds, np.uint8), minlength=len(DENSE))
+    shape = _code_shape(code, counts[_BRACKETS].tolist()) if code else _NO_SHAPE
     counts[_SHAPE_AT:_STAGE_AT] = (len(words), len(code_words), *shape, *_text_shape(text, code))
     return Measures(_BIN.take(counts), words, code_words)
 
@@ -188,15 +190,18 @@ def placed(dense: NDArray[np.uint8], stage: Stage) -> NDArray[np.uint8]:
     return dense
 
 
-def _code_shape(code: bytes) -> tuple[int, ...]:
+def _code_shape(code: bytes, brackets: list[int]) -> tuple[int, ...]:
     """Count lines, lines indented by at least 4, 8, 12 and 16, and brackets that have no partner.
 
     The last is a sign of a slip rather than of a wrong thought.
+
+    Args:
+        brackets: How many there are of each kind, an opening one before the one that closes it.
     """
     count = (b"\n" + (code.expandtabs(4) if b"\t" in code else code)).count
     deep = count(b"\n        ")
     deeper = (count(b"\n            "), count(b"\n                ")) if deep else (0, 0)
-    unbalanced = abs(count(b"(") - count(b")")) + abs(count(b"[") - count(b"]")) + abs(count(b"{") - count(b"}"))
+    unbalanced = sum(map(abs, map(sub, brackets[::2], brackets[1::2])))
     return count(b"\n"), count(b"\n    "), deep, *deeper, unbalanced
 
 
