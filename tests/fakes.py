@@ -182,12 +182,17 @@ class Reply:
     def start(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
         self.started, self.status, self.headers = True, status, dict(headers)
 
-    async def write(self, data: bytes) -> None:
+    def put(self, data: bytes) -> bool:
         self._room -= 1
         if self._room < 0:
-            raise Fault(Kind.CLIENT_STALLED)
+            return False
         self.body += data
         self._on_write()
+        return True
+
+    async def drained(self) -> None:
+        if self._room < 0:
+            raise Fault(Kind.CLIENT_STALLED)
 
     def beat(self, data: bytes) -> None:
         self.body += data

@@ -99,6 +99,30 @@ async def test_done_is_supplied_and_the_rest_dropped():
     assert other.body == TEXT + STOP + DONE
 
 
+async def test_a_client_that_lags_is_waited_for():
+    """While the client does not keep up nothing is read of the provider; then it goes on where it was."""
+
+    class Slow(Reply):
+        """Takes one piece at a time. `order`: what happened."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.order: list[object] = []
+
+        def put(self, data: bytes) -> bool:
+            self.order.append(data)
+            super().put(data)
+            return False
+
+        async def drained(self) -> None:
+            self.order.append(True)
+
+    reply = Slow()
+    await relayed(streaming(TEXT, TEXT, TEXT + STOP, DONE), reply)
+    assert reply.order == [TEXT, True, TEXT, True, TEXT + STOP, True, DONE, True]
+    assert reply.finished
+
+
 async def test_plain_answer_is_one_piece():
     """An unstreamed body passes untouched."""
     body = b'{"choices":[{"message":{},"finish_reason":"stop"}], "odd": 1.0e5}'

@@ -1,7 +1,7 @@
 """Stream out: the winning attempt's bytes to the client, whole events only, and an honest end whatever happens.
 
 After the commit point the status is spent: a failure becomes the dialect's one in-stream error event (R11), never a
-clean end and never another model's text. The client's pace sets the provider's: a write that waits reads nothing.
+clean end and never another model's text. The client's pace sets the provider's: while it does not keep up nothing is read.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,8 +40,11 @@ class Reply(Protocol):
     def start(self, status: int, headers: Sequence[Pair]) -> None:
         """Begin a stream; the head goes out with the first bytes."""
 
-    async def write(self, data: bytes) -> None:
-        """Pass bytes on; waits while the client does not read. Raises: Fault CLIENT_STALLED."""
+    def put(self, data: bytes) -> bool:
+        """Pass bytes on; say whether the client keeps up. Else nothing more is to be put before `drained`."""
+
+    async def drained(self) -> None:
+        """Wait while the client does not keep up. Raises: Fault CLIENT_STALLED."""
 
     def finish(self, data: bytes = b"") -> None:
         """Pass the last bytes on and end the stream."""
@@ -121,28 +124,29 @@ async def _resumed(
 async def _stream(attempt: Try, reply: Reply, record: Record, deadline: float, clock: Callable[[], float]) -> None:
     reader, idle = attempt.reader, attempt.candidate.timeouts.idle
     assert reader is not None
-    await _pass(b"".join(attempt.held), reply, record)
+
+    def take(data: bytes) -> bool:
+        """Pass a read on; False when there is nothing more to pass on or the client has to be waited for."""
+        block = reader.feed(data)
+        record.bytes_out += len(block)
+        return reply.put(block) and not reader.ended
+
+    held = b"".join(attempt.held)
+    record.bytes_out += len(held)
+    reply.put(held)
+    await reply.drained()
     if attempt.broken:
         raise attempt.broken
-    while not reader.ended:
-        try:
-            data = await attempt.read(min(clock() + idle, deadline))
-        except TimeoutError:
-            kind = Kind.TOTAL_TIMEOUT if clock() >= deadline else Kind.IDLE_TIMEOUT
-            raise Fault(kind, "the model stopped sending") from None
-        if not data:
-            break
-        await _pass(reader.feed(data), reply, record)
+    try:
+        while not reader.ended and not await attempt.pour(take, idle, deadline, clock):
+            await reply.drained()
+    except TimeoutError:
+        kind = Kind.TOTAL_TIMEOUT if clock() >= deadline else Kind.IDLE_TIMEOUT
+        raise Fault(kind, "the model stopped sending") from None
     last = b"" if reader.ended else reader.end()
     record.bytes_out += len(last)
     reply.finish(last)
     await _drain(attempt, clock)
-
-
-async def _pass(data: bytes, reply: Reply, record: Record) -> None:
-    if data:
-        record.bytes_out += len(data)
-        await reply.write(data)
 
 
 async def _drain(attempt: Try, clock: Callable[[], float]) -> None:

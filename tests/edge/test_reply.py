@@ -29,6 +29,9 @@ class Sink(asyncio.Transport):
     def is_closing(self) -> bool:
         return True
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         pass
 
@@ -110,6 +113,23 @@ async def test_a_stream_starts_with_its_first_data():
         b"3\r\nbye\r\n0\r\n\r\n",
     ]
     assert (desk.reply.bytes_out, desk.reply.done) == (24, True)
+
+
+async def test_a_stream_says_whether_the_client_keeps_up():
+    """Who puts too much for a client that does not read is told so, and can wait for it."""
+    desk = Desk()
+    desk.reply.start(200, [])
+    assert desk.reply.put(b"hello")
+    await desk.reply.drained()
+    desk.line.pause()
+    assert not desk.reply.put(b"more")
+    waiting = asyncio.ensure_future(desk.reply.drained())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    desk.line.resume()
+    await waiting
+    assert desk.reply.put(b"")
+    assert len(desk.writes) == 2
 
 
 @pytest.mark.parametrize("last", [b"", b"hi"])

@@ -25,9 +25,12 @@ class Client:
     def start(self, status, headers):
         self.started, self.status = True, status
 
-    async def write(self, data):
-        self.clock.now += self.slow
+    def put(self, data):
         self.heard.append(data)
+        return not self.slow
+
+    async def drained(self):
+        self.clock.now += self.slow
 
     def finish(self, data=b""):
         self.done = True
@@ -48,10 +51,12 @@ async def test_the_client_gets_everything_as_it_is():
     assert not tap.started
     tap.start(200, [])
     tap.beat(b": hi")
-    await tap.write(b"one")
-    await tap.write(b"two")
+    for piece in (b"one", b"two", b""):
+        assert not tap.put(piece)
+        if piece:
+            await tap.drained()
     tap.finish(b"end")
-    assert client.heard == [b": hi", b"one", b"two", b"end"]
+    assert client.heard == [b": hi", b"one", b"two", b"", b"end"]
     assert kept.parts == [b"one", b"two", b"end"]
     assert kept.streamed
     assert (tap.started, tap.status, tap.done, tap.gone) == (True, 200, True, False)

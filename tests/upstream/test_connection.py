@@ -123,6 +123,87 @@ async def test_many_small_pieces_count_for_what_they_cost():
     assert line.said == ["pause"]
 
 
+def streaming(idle: float = FAR, deadline: float = FAR) -> tuple[Connection, list[bytes], asyncio.Future[bool]]:
+    """A connection that hands on the parts of a body until one says `stop`; the parts; what is awaited."""
+    connection, _ = asked()
+    connection.data_received(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+    parts: list[bytes] = []
+
+    def sink(data: bytes) -> bool:
+        parts.append(data)
+        if data == b"bad":
+            raise Fault(Kind.BAD_ANSWER)
+        if data == b"bug":
+            raise ZeroDivisionError
+        return data != b"stop"
+
+    return connection, parts, connection.pour(sink, idle, now() + deadline)
+
+
+async def test_bytes_are_handed_on_at_once():
+    """Who wants all bytes has them before the loop turns, and is woken only when that is over."""
+    connection, parts, over = streaming()
+    for said in (b"3\r\none\r\n", b"3\r\ntw", b"o\r\n1\r\n!\r\n", b"4\r\nstop\r\n"):
+        assert not over.done()
+        connection.data_received(said)
+    assert parts == [b"one", b"tw", b"o!", b"stop"]
+    assert await over
+    connection.data_received(b"3\r\nmor\r\n")
+    assert (len(parts), connection.take()) == (4, b"mor")
+
+
+@pytest.mark.parametrize("last", [b"4\r\nlast\r\n0\r\n\r\n", b"4\r\nlast\r\nno chunk\r\n"])
+async def test_the_end_comes_after_the_last_bytes(last):
+    """The end of a body, good or bad, is told once all of it was handed on."""
+    connection, parts, over = streaming()
+    connection.data_received(last)
+    assert not await over
+    assert parts == [b"last"]
+    assert connection.response.over
+    await asyncio.sleep(0)
+
+
+async def test_a_lost_connection_is_told():
+    """A provider that hangs up within a body ends the handing on."""
+    connection, parts, over = streaming()
+    connection.data_received(b"2\r\nhi\r\n")
+    connection.eof_received()
+    assert not await over
+    assert (parts, connection.response.failure) == ([b"hi"], (Kind.TRUNCATED, "connection closed within the body"))
+    await asyncio.sleep(0)
+
+
+async def test_a_fault_of_the_taker_reaches_who_waits():
+    """What is wrong with the bytes is told to the request, not to the loop; a bug to both."""
+    connection, _, over = streaming()
+    connection.data_received(b"3\r\nbad\r\n")
+    with pytest.raises(Fault):
+        await over
+    connection, _, over = streaming()
+    with pytest.raises(ZeroDivisionError):
+        connection.data_received(b"3\r\nbug\r\n")
+    with pytest.raises(ZeroDivisionError):
+        await over
+
+
+async def test_bytes_put_the_deadline_off():
+    """A stream may last as long as it says something, up to its own deadline."""
+    connection, parts, over = streaming(idle=0.02)
+    started = now()
+    for _ in range(8):
+        await asyncio.sleep(0.005)
+        connection.data_received(b"2\r\nhi\r\n")
+    with pytest.raises(TimeoutError):
+        await over
+    assert now() - started >= 0.05
+    connection, parts, over = streaming(idle=0.5, deadline=0.01)
+    connection.data_received(b"2\r\nhi\r\n")
+    with pytest.raises(TimeoutError):
+        await over
+    assert parts == [b"hi"]
+    await asyncio.sleep(0)
+
+
 async def test_bytes_nobody_asked_for_close_the_connection():
     """An idle connection that speaks is dropped: the next request would get the wrong answer."""
     connection = Connection()

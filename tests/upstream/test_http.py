@@ -44,6 +44,18 @@ async def read(exchange: HttpExchange) -> bytes:
     return b"".join(parts)
 
 
+async def poured(exchange: HttpExchange) -> bytes:
+    """The same as `read`, handed on."""
+    parts: list[bytes] = []
+
+    def sink(data: bytes) -> bool:
+        parts.append(data)
+        return True
+
+    assert await exchange.pour(sink, PATIENCE, soon())
+    return b"".join(parts)
+
+
 async def ask(transport: HttpTransport, body: bytes = b"{}", fresh: bool = False) -> bytes:
     exchange = await send(transport, body, fresh)
     try:
@@ -83,6 +95,79 @@ async def test_answer_arrives(engine, answer):
     """Whatever way a provider frames its answer, it arrives whole."""
     async with Wire([ASK, *answer]) as wire:
         assert await ask(engine(wire.url)) == b"hello"
+
+
+@pytest.mark.parametrize("pieces", [1, 7, 1_000])
+@pytest.mark.parametrize("packed", [False, True])
+async def test_a_body_is_handed_on(engine, pieces, packed):
+    """All of it, in order, however it comes; the connection serves again."""
+    body = bytes(range(256)) * 20
+    sent = gzip.compress(body) if packed else body
+    head = OK + b"content-encoding: gzip\r\n" * packed + b"content-length: %d\r\n\r\n" % len(sent)
+    parts = [sent[at : at + len(sent) // pieces + 1] for at in range(0, len(sent), len(sent) // pieces + 1)]
+    async with Wire([ASK, head, *parts]) as wire:
+        transport = engine(wire.url)
+        exchange = await send(transport)
+        assert await poured(exchange) == body
+        exchange.close()
+        assert transport.idle_connections == 1
+
+
+@pytest.mark.parametrize("packed", [False, True])
+async def test_whoever_has_had_enough_goes_on_later(engine, packed):
+    """A taker that says stop is given no more until it asks again; then nothing is missing."""
+    body = bytes(range(256)) * 4_000
+    sent = gzip.compress(body) if packed else body
+    head = OK + b"content-encoding: gzip\r\n" * packed + b"content-length: %d\r\n\r\n" % len(sent)
+    parts: list[bytes] = []
+
+    def sink(data: bytes) -> bool:
+        parts.append(data)
+        return len(parts) % 2 == 0
+
+    async with Wire([ASK, head, *(sent[at : at + 70_000] for at in range(0, len(sent), 70_000))]) as wire:
+        exchange = await send(engine(wire.url))
+        turns = 1
+        while not await exchange.pour(sink, PATIENCE, soon()):
+            turns += 1
+        assert b"".join(parts) == body
+        assert turns == (len(parts) + 1) // 2 + 1
+        exchange.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [([FIVE + b"hel", CLOSE], Kind.TRUNCATED), ([CHUNKED + b"3\r\nhel\r\nxx\r\n"], Kind.PROTOCOL_ERROR)],
+)
+async def test_what_breaks_while_it_is_handed_on_is_a_fault(engine, answer, kind):
+    """The bytes before it are handed on first."""
+    parts: list[bytes] = []
+    async with Wire([ASK, *answer]) as wire:
+        exchange = await send(engine(wire.url))
+        with pytest.raises(Fault) as caught:
+            await exchange.pour(lambda data: parts.append(data) is None, PATIENCE, soon())
+        assert (caught.value.kind, b"".join(parts)) == (kind, b"hel")
+        exchange.close()
+
+
+async def test_silence_while_it_is_handed_on_ends_the_connection(engine):
+    """A provider that stops in the middle is hung up on after the idle time; so is one whose client leaves."""
+    async with Wire([ASK, FIVE + b"hel", GONE], [ASK, FIVE + b"hel", GONE]) as wire:
+        transport = engine(wire.url)
+        exchange = await send(transport)
+        with pytest.raises(TimeoutError):
+            await exchange.pour(lambda data: True, 0.01, soon())
+        exchange.close()
+        came = asyncio.Event()
+        exchange = await send(transport)
+        task = asyncio.create_task(exchange.pour(lambda data: came.set() is None, PATIENCE, soon()))
+        await came.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await wire.until_open(0)
+        exchange.close()
+        await until(lambda: transport.open_connections == 0)
 
 
 async def test_request_arrives(engine):

@@ -48,12 +48,13 @@ class Mould:
     [b'data: {"text":"a"}\n\n', b'data: [DONE]\n\n']
     """
 
-    __slots__ = ("_around", "_lines", "_run", "_vain", "number")
+    __slots__ = ("_around", "_lines", "_numbered", "_run", "_vain", "number")
 
     def __init__(self) -> None:
         self._around = b""
         self._lines = 1
         self._run: re.Pattern[bytes] | None = None
+        self._numbered = False
         self._vain = 0
         self.number = -1
 
@@ -78,12 +79,13 @@ class Mould:
 
     def _alike(self, block: bytes) -> tuple[int, int]:
         """Return how many events at the start of a block fit, and where they end."""
-        found = self._run.match(self._around + block) if self._run else None
-        end = found.end() - len(self._around) if found else 0
+        around = self._around
+        found = self._run.match(around + block) if self._run else None
+        end = found.end() - len(around) if found else 0
         if not found or not end or block[end : end + 1] in _LINE_ENDS:  # more empty lines than it should have
             return 0, 0
         self._vain = 0
-        if "number" in found.re.groupindex:
+        if self._numbered:
             self.number = int(found["number"])
         return block.count(b"\n", 0, end) // self._lines, end
 
@@ -92,10 +94,12 @@ class Mould:
         self._vain += 1
         gaps = [(gap.lastgroup or "", gap.span(gap.lastgroup or 0)) for gap in _GAP.finditer(event)]
         kinds = tuple(kind for kind, _ in gaps)
+        numbered = event.count(b"sequence_number")  # one, and that is a gap, or none
         lines = event.count(b"\n")
-        if 0 < len(gaps) <= _MOST and kinds.count("number") <= 1 and lines and b"\0" not in event:
+        if 0 < len(gaps) <= _MOST and kinds.count("number") == numbered <= 1 and lines and b"\0" not in event:
             starts = [0, *(end for _, (_, end) in gaps)]
             ends = [*(start for _, (start, _) in gaps), len(event)]
             self._around = b"".join(event[start:end] + b"\0" for start, end in zip(starts, ends, strict=True))
             self._run = _run(kinds)
+            self._numbered = bool(numbered)
             self._lines = lines

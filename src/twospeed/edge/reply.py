@@ -65,24 +65,32 @@ class Reply(Struct, eq=False):
         self._held = self._head(status, headers, framing)
 
     async def write(self, data: bytes) -> None:
-        """Send one chunk; returns at once unless the client does not read. Empty data does nothing.
+        """Send one chunk and wait while the client does not keep up. Raises: as `put` and `drained`."""
+        if not self.put(data):
+            await self.drained()
+
+    async def drained(self) -> None:
+        """Wait while the client does not keep up.
 
         Raises: Fault CLIENT_STALLED when the client took nothing for `stall_timeout`, CLIENT_GONE when it left.
         """
+        if self._line.paused:
+            await self._line.drained()
+
+    def put(self, data: bytes) -> bool:
+        """Send one chunk; return whether the client keeps up. Empty data does nothing. Raises: Fault CLIENT_GONE."""
         if self.gone:
             raise Fault(Kind.CLIENT_GONE)
         if not self.started or self.done:
             raise RuntimeError("write outside of a started answer")
-        if not data:
-            return
+        line = self._line
         self.bytes_out += len(data)
-        if not self._bare:
+        if data and not self._bare:
             chunk = data if self._http10 else b"%x\r\n%b\r\n" % (len(data), data)
             if self._held:
                 chunk = self._release() + chunk
-            self._line.transport.write(chunk)
-        if self._line.paused:
-            await self._line.drained()
+            line.transport.write(chunk)
+        return not line.paused
 
     def beat(self, data: bytes) -> None:
         """Send one chunk now if a stream is under way and the client reads; else nothing. Never waits."""

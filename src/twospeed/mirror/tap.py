@@ -25,7 +25,9 @@ class Reply(Protocol):
 
     def start(self, status: int, headers: Sequence[Pair]) -> None: ...
 
-    async def write(self, data: bytes) -> None: ...
+    def put(self, data: bytes) -> bool: ...
+
+    async def drained(self) -> None: ...
 
     def finish(self, data: bytes = b"") -> None: ...
 
@@ -121,12 +123,18 @@ class Tap:
         """Begin a stream."""
         self._reply.start(status, headers)
 
-    async def write(self, data: bytes) -> None:
+    def put(self, data: bytes) -> bool:
         """Pass bytes on."""
+        kept_up = self._reply.put(data)
+        if data:
+            self._listener.feed(data)
+        return kept_up
+
+    async def drained(self) -> None:
+        """Wait while the client does not keep up."""
         before = self._clock()
-        await self._reply.write(data)
+        await self._reply.drained()
         self.waited += self._clock() - before
-        self._listener.feed(data)
 
     def finish(self, data: bytes = b"") -> None:
         """Pass the last bytes on."""

@@ -21,6 +21,7 @@ from twospeed.policy.limit import Limit, Limits, Permit
 from twospeed.policy.tracing import outgoing
 from twospeed.types import Attempt, Candidate, Exchange, Request, Trace, Transport, Usage
 from twospeed.upstream.faults import fault_of_status, retold
+from twospeed.upstream.http import HttpExchange
 
 ERROR_BODY_LIMIT = 65_536  # bytes of a provider's error answer that are read
 # What the provider never worked on costs no tokens (R20).
@@ -210,6 +211,17 @@ class Try(msgspec.Struct, eq=False):
         """Return the next body bytes after the commit point, b"" at the end. Raises: TimeoutError; Fault."""
         assert self.exchange is not None
         return await self.exchange.read(deadline)
+
+    async def pour(self, sink: Callable[[bytes], bool], idle: float, deadline: float, now: Callable[[], float]) -> bool:
+        """Hand on the body bytes after the commit point as they come; see `HttpExchange.pour`."""
+        exchange = self.exchange
+        assert exchange is not None
+        if isinstance(exchange, HttpExchange):
+            return await exchange.pour(sink, idle, deadline)
+        while data := await exchange.read(min(now() + idle, deadline)):
+            if not sink(data):
+                return False
+        return True
 
     def close(self, kind: Kind | None, now: float, limits: Limits, health: Health, detail: str = "") -> bool:
         """End the attempt: `kind` None for a whole answer. Only the first call counts, and it alone returns True."""

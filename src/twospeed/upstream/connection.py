@@ -1,7 +1,7 @@
 """One connection to a provider: an asyncio protocol that carries one request at a time.
 
 No task and no callback of its own: `data_received` feeds the response and completes the one future that the
-exchange waits on. Reading stops while more than UNREAD_LIMIT bytes wait to be taken (R16). One timer serves all
+exchange waits on, or hands body bytes on at once to whoever wants all of them. Reading stops while more than UNREAD_LIMIT bytes wait to be taken (R16). One timer serves all
 deadlines, those of waits and that of idleness: it is armed again only when it fires early or stands too late, so a
 request costs no timer.
 """
@@ -29,12 +29,15 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_deadline",
+        "_idle",
         "_loop",
         "_on_lost",
         "_paused",
+        "_sink",
         "_timer",
         "_timer_at",
         "_transport",
+        "_until",
         "_waiter",
         "asked",
         "closed",
@@ -52,7 +55,9 @@ class Connection(asyncio.Protocol):
         self.served = 0
         self._transport: asyncio.Transport | None = None
         self._on_lost: Callable[[Connection], None] | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiter: asyncio.Future[bool] | None = None
+        self._sink: Callable[[bytes], bool] | None = None
+        self._idle = self._until = 0.0  # of the sink
         self._paused = False
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -82,10 +87,11 @@ class Connection(asyncio.Protocol):
         response.feed(data)
         if response.failure is not None or (response.complete and not response.reusable):
             self.abort()
-        elif response.held > UNREAD_LIMIT and not self._paused and self._transport is not None:
+            return
+        self._wake()
+        if response.held > UNREAD_LIMIT and not self._paused and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
-        self._wake()
 
     def eof_received(self) -> None:
         """Called by the loop when the peer has said its last."""
@@ -111,8 +117,8 @@ class Connection(asyncio.Protocol):
         else:
             transport.write(head + body)
 
-    def news(self, deadline: float) -> asyncio.Future[None]:
-        """Return what to await until something happens: bytes, the end, a failure.
+    def news(self, deadline: float) -> asyncio.Future[bool]:
+        """Return what to await until something happens: bytes, the end, a failure. Its result says nothing.
 
         It raises TimeoutError at `deadline`, an instant of loop.time(), the connection then being aborted. Whoever
         is cancelled while awaiting it aborts the connection.
@@ -122,6 +128,15 @@ class Connection(asyncio.Protocol):
             self._arm(deadline)
         self._waiter = waiter = self._loop.create_future()
         return waiter
+
+    def pour(self, sink: Callable[[bytes], bool], idle: float, deadline: float) -> asyncio.Future[bool]:
+        """Hand body bytes on as they come, waking nobody; return what to await until that is over.
+
+        Its result is True when `sink` has returned False, else False: the end, a failure. A Fault that `sink` raises is
+        raised by it, and TimeoutError when no bytes have come for `idle` seconds or at `deadline`, as by `news`.
+        """
+        self._sink, self._idle, self._until = sink, idle, deadline
+        return self.news(min(self._loop.time() + idle, deadline))
 
     def take(self) -> bytes:
         """Return all body bytes that have come and let more come; there are some."""
@@ -165,8 +180,30 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, sink = self._waiter, self._sink
+        if waiter is None or waiter.done():
+            return
+        if sink is None:
+            waiter.set_result(False)
+        else:
+            self._hand_on(sink, waiter)
+
+    def _hand_on(self, sink: Callable[[bytes], bool], waiter: asyncio.Future[bool]) -> None:
+        response = self.response
+        enough = False
+        if response.parts:
+            deadline = self._loop.time() + self._idle
+            self._deadline = deadline if deadline < self._until else self._until
+            try:
+                enough = not sink(response.take())
+            except Fault as fault:
+                waiter.set_exception(fault)
+            except BaseException as bug:  # whose request it is must hear of it, too
+                waiter.set_exception(bug)
+                raise
+        if enough or response.complete or response.failure is not None:
+            self._sink = None
+            waiter.set_result(enough)
 
     def _arm(self, when: float) -> None:
         self._disarm()

@@ -11,7 +11,7 @@ or this process was too late to see it), DRAINING (closed), INTERNAL (we asked f
 
 import asyncio
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -199,6 +199,34 @@ class HttpExchange(msgspec.Struct, eq=False):
                     raise Fault(kind, detail=detail)
                 else:
                     await connection.news(deadline)
+        except BaseException:  # cancelled and timed out as well
+            connection.abort()
+            raise
+
+    async def pour(self, sink: Callable[[bytes], bool], idle: float, deadline: float) -> bool:
+        """Hand on all body bytes as they come; return True at the end of the body, False once `sink` has returned False.
+
+        Args:
+            sink: Called from within the loop as well: it waits for nothing.
+            idle: Seconds to wait for bytes at most.
+
+        Raises:
+            TimeoutError: after `idle` and at `deadline`.
+            Fault: as `read`, and what `sink` raises.
+        """
+        loop = asyncio.get_running_loop()
+        while data := await self.read(min(loop.time() + idle, deadline)):
+            if not sink(data) or (self._inflater is None and await self._poured(sink, idle, deadline)):
+                return False
+        return True
+
+    async def _poured(self, sink: Callable[[bytes], bool], idle: float, deadline: float) -> bool:
+        """Hand bytes on until `sink` wants no more, True, or `read` knows what has happened."""
+        connection = self._connection
+        if connection is None or connection.response.over:
+            return False
+        try:
+            return await connection.pour(sink, idle, deadline)
         except BaseException:  # cancelled and timed out as well
             connection.abort()
             raise

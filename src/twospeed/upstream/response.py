@@ -31,7 +31,7 @@ class Response:
     `status`: 0 until the head is complete; interim (1xx) heads do not count.
     `headers`: the head's fields in order, names in lower case. `told`: the same by name, repeated ones joined with ", ".
     Both hold once `status` does.
-    `parts`: body bytes not taken yet, in order; `held`: the memory they take, in bytes.
+    `parts`: body bytes not taken yet, in order; `held`: the memory they take, in bytes, at most.
     `heard`: at least one byte came. `complete`: the body came to its proper end.
     `reusable`: the connection may carry another request once this one is complete.
     `failure`: what went wrong and, for operators, how; parts that came before it are still good.
@@ -48,6 +48,7 @@ class Response:
         "headers",
         "heard",
         "held",
+        "on_body",
         "parts",
         "reusable",
         "status",
@@ -55,6 +56,8 @@ class Response:
     )
 
     def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self.on_body = self.parts.append  # called by the parser for each run of body bytes
         self._parser = HttpResponseParser(self)
         self._fields: list[bytes] = []  # names and values in turn, as they came
         self._until_eof = False
@@ -68,7 +71,7 @@ class Response:
         self._bodiless = method == "HEAD"
         self._barren = 0  # bytes since the last body byte
         self.status = 0
-        self.parts: list[bytes] = []
+        self.parts.clear()
         self.held = 0
         self.heard = False
         self.complete = False
@@ -83,11 +86,15 @@ class Response:
         if self.failure is not None:
             return
         self._barren += len(data)
+        known = len(self.parts)
         try:
             self._parser.feed_data(data)
         except HttpParserError as error:
             self._stopped(error)
-        if self._barren > HEAD_LIMIT and not self.complete:
+        if new := len(self.parts) - known:
+            self.held += len(data) + new * PART_COST
+            self._barren = 0
+        elif self._barren > HEAD_LIMIT and not self.complete:
             self._refuse(f"more than {HEAD_LIMIT} bytes of {'trailers or chunk extensions' if self.status else 'head'}")
 
     def end(self) -> None:
@@ -107,9 +114,14 @@ class Response:
     def take(self) -> bytes:
         """Hand over all body bytes that have come; there is at least one part."""
         data = b"".join(self.parts)  # one part is not copied
-        self.parts = []
+        self.parts.clear()
         self.held = 0
         return data
+
+    @property
+    def over(self) -> bool:
+        """Whether no more bytes will come."""
+        return self.complete or self.failure is not None
 
     def drop(self) -> None:
         """Let go of the parser, which refers back to this object; nothing may be fed afterwards."""
@@ -147,12 +159,6 @@ class Response:
             self._until_eof = False
             self.complete = True
             raise _Stop
-
-    def on_body(self, data: bytes) -> None:
-        """Called by the parser for each run of body bytes."""
-        self.parts.append(data)
-        self.held += len(data) + PART_COST
-        self._barren = 0
 
     def on_message_complete(self) -> None:
         """Called by the parser at the end of each message, interim ones included."""
