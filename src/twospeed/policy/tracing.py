@@ -39,7 +39,7 @@ def begin(headers: Mapping[bytes, bytes], ratio: float | None, bits: Callable[[i
     if ratio is None:
         return joined
     chance = bits(3 * _SPAN_BITS)
-    text = f"{chance:048x}"
+    text = chance.to_bytes(3 * _SPAN_BITS // 8).hex()
     span, trace = text[:16].replace(_NO_SPAN, _ONE), text[16:]
     if joined is None:
         if trace == _NO_SPAN + _NO_SPAN:
@@ -58,7 +58,7 @@ def child(trace: Trace | None, number: int) -> str:
     """
     if trace is None or not trace.span:
         return ""
-    return f"{(int(trace.span, 16) + number) & _SPAN or number:016x}"
+    return ((int(trace.span, 16) + number) & _SPAN or number).to_bytes(_SPAN_BITS // 8).hex()
 
 
 def outgoing(trace: Trace | None, span: str) -> tuple[Pair, ...]:
