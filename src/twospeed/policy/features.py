@@ -257,6 +257,10 @@ def _stops(line: bytes) -> bool:
 
 
 _EMPTY, _UNCLEAR, _SENTENCE, _CODE = range(4)
+_CODE_OPENS, _CODE_ENDS, _BULLETS, _STOPS, _PATCHES, _REMARKS = map(
+    frozenset, (b"&|^~$", b"{};", b"+-*", b".?!", b"+-@", b"#/")
+)
+_HASH = ord("#")
 
 
 def _look(line: bytes, symbols: int) -> int:
@@ -264,18 +268,18 @@ def _look(line: bytes, symbols: int) -> int:
     body = line.strip()
     if not body:
         return _EMPTY
-    first, last = body[:1], body[-1:]
-    if last in b"{};" or first in b"&|^~$":
+    first, last = body[0], body[-1]
+    if last in _CODE_ENDS or first in _CODE_OPENS:
         return _CODE
     ink = len(body) - body.count(b" ")
-    if first in b"+-*" and body[1:2] == b" ":
+    if first in _BULLETS and body[1:2] == b" ":
         return _SENTENCE if ink >= 25 else _UNCLEAR
-    if symbols * 5 > ink and last not in b".?!" and first != b"#":
+    if symbols * 5 > ink and last not in _STOPS and first != _HASH:
         return _CODE
     indent = len(line) - len(line.lstrip())
-    if (indent >= 3 and symbols * 9 > ink) or (not indent and first in b"+-@"):
+    if (indent >= 3 and symbols * 9 > ink) or (not indent and first in _PATCHES):
         return _CODE
-    return _SENTENCE if ink >= 25 and symbols * 12 < ink and indent < 4 and first not in b"#/" else _UNCLEAR
+    return _SENTENCE if ink >= 25 and symbols * 12 < ink and indent < 4 and first not in _REMARKS else _UNCLEAR
 
 
 def _of_stage(stage: Stage) -> tuple[int, ...]:
