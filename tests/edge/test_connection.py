@@ -609,7 +609,7 @@ def read_by_h11(data: bytes) -> list[tuple[str, str, bytes]]:
 STREAMS = st.lists(
     st.one_of(
         wire.HEADS,
-        wire.mutated().map(lambda head: head + b"hello"),
+        wire.mutated().map(lambda head: head.removeprefix(b"\r\n") + b"hello"),  # a line end first h11 does not take
         chunks.mutated().map(lambda body: request(b"", b"Transfer-Encoding: chunked") + body),
         st.binary(max_size=10).map(request),
     ),
@@ -618,11 +618,10 @@ STREAMS = st.lists(
 
 
 @settings(max_examples=250, deadline=None)
-@given(STREAMS, st.lists(st.integers(0, 400), max_size=5))
-async def test_h11_finds_the_requests_that_are_served(data, cuts):
-    """Whatever bytes come, in whatever pieces, what is served is what another parser finds there, in that order."""
-    first = request(b"first")
-    data = first + data
+@given(st.integers(1, 3), STREAMS, st.lists(st.integers(0, 400), max_size=5))
+async def test_h11_finds_the_requests_that_are_served(habit, data, cuts):
+    """Whatever bytes come, in whatever pieces and after whatever habit, what is served is what another parser finds there."""
+    data = (wire.GOOD + b"first") * habit + data
     seen = await served(data, [cut for cut in cuts if cut <= len(data)])
-    assert seen[0] == ("POST", "/v1", b"first")
+    assert seen[:habit] == [("POST", "/", b"first")] * habit
     assert seen == read_by_h11(data)[: len(seen)]

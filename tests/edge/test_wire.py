@@ -319,10 +319,13 @@ HEADS = st.tuples(
 ).map(b"".join)  # fmt: skip
 
 
+GOOD = POST + b"Content-Length: 5\r\nX-A: b\r\nx-a:  c \r\nConnection: keep-alive\r\n\r\n"
+
+
 @st.composite
 def mutated(draw: st.DrawFn) -> bytes:
     """A good head with a few bytes changed, added or taken away."""
-    data = bytearray(POST + b"Content-Length: 5\r\nX-A: b\r\nx-a:  c \r\nConnection: keep-alive\r\n\r\n")
+    data = bytearray(GOOD)
     for _ in range(draw(st.integers(0, 3))):
         at = draw(st.integers(0, len(data) - 1))
         data[at : at + draw(st.integers(0, 2))] = draw(st.sampled_from([b"", b"\r", b"\n", b" ", b":", b"\0", b"\t", b"A", b"\xe9", b",", b"\r\n"]))  # fmt: skip
