@@ -168,7 +168,9 @@ class Try(msgspec.Struct, eq=False):
                 spoken = ask(job.request, link.completions)
             if job.query:
                 query = query_to_provider(job.query, query)
-        headers = [*link.headers, *outgoing(job.trace, self.row.span), *passed]
+        headers = [*link.headers, *passed]
+        if job.trace is not None:
+            headers += outgoing(job.trace, self.row.span)
         if link.defaults:
             headers += [default for default in link.defaults if not find(passed, default[0])]
         body = spoken.encode(job.request, self.candidate.backend.model, link.account)

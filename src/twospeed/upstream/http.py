@@ -155,6 +155,7 @@ class HttpExchange(msgspec.Struct, eq=False):
         connection.ask(method, head, body)
         response = connection.response
         try:
+            await connection.news(deadline)
             while not response.status:
                 if response.failure is not None:
                     kind, detail = response.failure

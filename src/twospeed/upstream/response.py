@@ -16,6 +16,8 @@ HEAD_LIMIT = 65_536  # bytes; also of everything else between two body bytes
 HEADER_LIMIT = 256  # fields of one head
 PART_COST = 64  # bytes of bookkeeping that each body part costs in memory
 
+_INTERIM = frozenset({100, *range(102, 200)})  # 101 would be the end of HTTP
+_FINAL = range(200, 600)
 _BODILESS = (204, 304)
 _VERSIONS = ("1.1", "1.0")
 _FIRST_BYTE = ord("H")
@@ -140,13 +142,14 @@ class Response:
     def on_headers_complete(self) -> None:
         """Called by the parser at the end of each head."""
         status = self._parser.get_status_code()
-        if 100 <= status < 200 and status != 101:
+        if status in _INTERIM:
             return
         fields = self._fields
-        self.headers = list(zip(map(bytes.lower, fields[::2]), map(bytes.rstrip, fields[1::2]), strict=True))
-        told = self.told = dict(self.headers)
-        if len(told) < len(self.headers):
-            told = self.told = _joined(self.headers)
+        headers = list(zip(map(bytes.lower, fields[::2]), map(bytes.rstrip, fields[1::2]), strict=True))
+        told = dict(headers)
+        if len(told) < len(headers):
+            told = _joined(headers)
+        self.headers, self.told = headers, told
         coding = told.get(b"transfer-encoding")
         trouble = self._trouble(status, coding)
         if trouble:
@@ -170,7 +173,7 @@ class Response:
         version = self._parser.get_http_version()
         if version not in _VERSIONS:
             return f"HTTP version {version}"
-        if not 200 <= status <= 599:
+        if status not in _FINAL:
             return f"status {status}"
         if coding is not None and (version == "1.0" or coding.lower() != b"chunked"):
             return "a transfer coding other than chunked"
