@@ -5,6 +5,7 @@ of client tags, so that a client nobody has seen is read the same way.
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from itertools import islice
 from operator import attrgetter
@@ -24,13 +25,15 @@ SHORT_ASK = 9  # letters; below this an ask needs the one before it to mean anyt
 SELF_CONTAINED = 480  # characters; a longer instruction is not about code that stood before it
 MAX_NESTING = 4  # of tags in tags
 SAID_TWICE = 200  # bytes; a message that ends with as much of the end of the system text repeats standing orders
+LEAST_WORDS = 4  # of a line that may be a sentence
 LEAST_SENTENCES = 0.1  # of a tagged block that may be what is asked
 
 _POINTS = re.compile(r"\b(?:th(?:is|ese)|following|above|below|here|selected|selection|snippet)\b")
 _POINTERS = ("this", "these", "following", "above", "below", "here", "select", "snippet")
 _NAMED = re.compile(r"\b\d*([^\W\d]\w*+)(?=\()|(?<=`)([^\W\d]\w*)")
 _LINES = re.compile(rb"(?<!\\)\\n")  # line ends as JSON writes them
-_ORDERS = re.compile(r"\b(?:MUST|NEVER|ALWAYS|IMPORTANT|CRITICAL|DO NOT|SHOULD|CANNOT|NOTE)\b")
+_ORDER_WORDS = ("MUST", "NEVER", "ALWAYS", "IMPORTANT", "CRITICAL", "DO NOT", "SHOULD", "CANNOT", "NOTE")
+_ORDERS = re.compile(rf"\b(?:{'|'.join(_ORDER_WORDS)})\b")
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -115,10 +118,12 @@ def _without_orders(piece: bytes, system: msgspec.Raw) -> bytes:
     if not piece.endswith(bytes(memoryview(system)[-SAID_TWICE:])):
         return piece
     told = bytes(system)
-    for line in _LINES.finditer(piece) if len(told) > SAID_TWICE else ():
-        if told.endswith(piece[line.start() :]):
-            return piece[: line.start()] + b'"'
-    return piece
+    if len(told) <= SAID_TWICE:
+        return piece
+    ends = range(1, min(len(piece), len(told)) + 1)
+    same = bisect_left(ends, True, key=lambda size: not told.endswith(piece[-size:]))
+    line = _LINES.search(piece, len(piece) - same)
+    return piece[: line.start()] + b'"' if line else piece
 
 
 def _told_by_system(conversation: Conversation, ask: Ask) -> Ask:
@@ -145,8 +150,13 @@ def _inside(blocks: list[str]) -> list[Division]:
 def _chosen(blocks: list[str]) -> str:
     """Choose the last block that has sentences and does not read like standing orders."""
     told = [b for b in blocks if _sentence_share(b) >= LEAST_SENTENCES]
-    calm = [b for b in told if len(_ORDERS.findall(b)) < 2] or told
+    calm = [b for b in told if not _orders(b)] or told
     return calm[-1] if calm else min(blocks, key=lambda block: block.count("\n"))
+
+
+def _orders(text: str) -> bool:
+    """Say whether a text reads like standing orders."""
+    return sum(map(text.count, _ORDER_WORDS)) >= 2 and len(_ORDERS.findall(text)) >= 2
 
 
 def _sentence_share(text: str) -> float:
@@ -154,8 +164,12 @@ def _sentence_share(text: str) -> float:
     lines = text[:4000].split("\n")
     if len(lines) == 1:
         return 1.0
-    told = sum(len(line) for line in lines if line[:1] != "#" and line.count(" ") >= 3 and len(WORD.findall(line)) >= 4)
+    told = sum(len(line) for line in lines if line[:1] != "#" and line.count(" ") >= 3 and _has_words(line))
     return told / (sum(map(len, lines)) + 1)
+
+
+def _has_words(line: str) -> bool:
+    return next(islice(WORD.finditer(line), LEAST_WORDS - 1, None), None) is not None
 
 
 def _points_at(text: str, code: str) -> bool:
