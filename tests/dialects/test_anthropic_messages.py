@@ -78,12 +78,28 @@ def test_wrong_types_are_refused_in_anthropics_shape(members: dict, message: str
     assert (told["type"], told["error"]) == ("error", {"type": "invalid_request_error", "message": message})
 
 
-def test_depth_is_bounded():
-    """Nesting beyond 128 levels is refused."""
-    body = b'{"model":"m","messages":[{"role":"user","content":%b%b}]}' % (b"[" * 200, b"]" * 200)
+@pytest.mark.parametrize(("levels", "fits"), [(128, True), (129, False), (300, False)])
+@pytest.mark.parametrize(
+    ("above", "shape"),
+    [
+        (3, '{"model":"m","messages":[{"role":"user","content":@},{"content":"%"}]}'),
+        (3, '{"model":"m","messages":[{"role":"user","content":"%","tool_calls":@}]}'),
+        (3, '{"model":"m","messages":[{"role":"user","content":"%","odd":@},{"content":"hi"}]}'),
+        (1, '{"model":"m","messages":[{"content":"%"}],"system":@}'),
+        (1, '{"model":"m","messages":[{"content":"%"}],"tools":@}'),
+        (1, '{"model":"m","messages":[{"content":"%"}],"odd":@}'),
+    ],
+)
+@pytest.mark.parametrize("text", ["", "[{]}" * 2_000])
+def test_depth_is_bounded(levels: int, fits: bool, above: int, shape: str, text: str):
+    """A body nests 128 levels and no more, wherever it nests and however long it is."""
+    body = shape.replace("@", "[" * (levels - above) + "]" * (levels - above)).replace("%", text).encode()
+    if fits:
+        assert DIALECT.decode(body, "/messages").model == "m"
+        return
     with pytest.raises(Fault) as caught:
         DIALECT.decode(body, "/messages")
-    assert caught.value.kind is Kind.BAD_REQUEST
+    assert caught.value.message == "Invalid request body: nested more than 128 levels deep."
 
 
 def test_only_the_model_changes():

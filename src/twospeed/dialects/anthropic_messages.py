@@ -6,7 +6,7 @@ Source: Anthropic API reference, "Messages"; what real clients send is in the go
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Generic, TypeVar, cast
 
 import msgspec
 
@@ -24,10 +24,12 @@ from twospeed.dialects import (
 from twospeed.dialects.again import Again
 from twospeed.dialects.anthropic_stream import MessagesReader
 from twospeed.dialects.body import (
+    Span,
     bad,
     check_utf8,
     encode_name,
     lenient,
+    model_at,
     model_name,
     placed,
     read,
@@ -39,6 +41,7 @@ from twospeed.dialects.wishes import stripped, wishes
 from twospeed.errors import Fault
 from twospeed.types import NULL, Conversation, Declared, Message, Request
 
+M = TypeVar("M")
 Limit = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)] | None
 _INSIDE = depth.LIMIT - 1
 _BILLING = b"x-anthropic-billing-header"
@@ -46,11 +49,11 @@ _HEAD_BYTES = 400  # of the system text, in which the billing line stands
 _THINKS_HARD = 16_000  # tokens of thinking budget
 
 
-class View(msgspec.Struct, gc=False):
+class View(msgspec.Struct, Generic[M], gc=False):
     """What is read of a request body."""
 
     model: msgspec.Raw
-    messages: msgspec.Raw
+    messages: M
     max_tokens: Limit = None
     system: msgspec.Raw = NULL
     stream: bool | None = None
@@ -64,7 +67,7 @@ class View(msgspec.Struct, gc=False):
 
 
 class Turn(Message, forbid_unknown_fields=True, gc=False):
-    """A turn with nothing in it but the usual fields: only `content` can nest."""
+    """A turn with nothing in it but fields whose depth is known: only `content` and `tool_calls` can nest."""
 
 
 class Named(msgspec.Struct, gc=False):
@@ -87,11 +90,12 @@ class Output(msgspec.Struct, gc=False):
     format: msgspec.Raw = NULL
 
 
-_view = msgspec.json.Decoder(View)
-_turns = msgspec.json.Decoder(Annotated[list[Message], msgspec.Meta(min_length=1)])
-_plain_turns = cast(
-    msgspec.json.Decoder[list[Message]], msgspec.json.Decoder(Annotated[list[Turn], msgspec.Meta(min_length=1)])
+_plain = cast(
+    msgspec.json.Decoder[View[list[Message]]],
+    msgspec.json.Decoder(View[Annotated[list[Turn], msgspec.Meta(min_length=1)]]),
 )
+_view = msgspec.json.Decoder(View[msgspec.Raw])
+_turns = msgspec.json.Decoder(Annotated[list[Message], msgspec.Meta(min_length=1)])
 _tools: msgspec.json.Decoder[list[Named] | None] = msgspec.json.Decoder(list[Named] | None)
 _thinking: msgspec.json.Decoder[Thinking | None] = msgspec.json.Decoder(Thinking | None)
 _output: msgspec.json.Decoder[Output | None] = msgspec.json.Decoder(Output | None)
@@ -101,7 +105,7 @@ _list = msgspec.json.Decoder(list[msgspec.Raw])
 class Parsed(msgspec.Struct):
     """The view and its turns."""
 
-    view: View
+    view: View[Any]
     turns: Sequence[Message]
 
 
@@ -191,26 +195,42 @@ def parsed(request: Request) -> Parsed:
     return request.parsed
 
 
-def _read(body: bytes) -> Read[View, Message]:
+def _read(body: bytes) -> Read[View[Any], Message]:
     check_utf8(body)
-    view = read(_view, body)
-    model = model_name(view.model)
-    turns, said = _said(view.messages)
-    if view.tools is not NULL and memoryview(view.tools)[0] not in b"[n":
-        raise bad("tools", "expected array")
-    if not (said and depth.shallow((view.system,), _INSIDE) and depth.shallow_again(view.tools)):
-        raise too_deep()
-    long = [(value, value) for value in (view.messages, view.tools, view.system)]
-    return view, turns, model, placed(body, view.model, long)
-
-
-def _said(messages: msgspec.Raw) -> tuple[list[Message], bool]:
-    """Return the turns, and whether nothing in them nests too deep. Raises: Fault BAD_REQUEST."""
     try:
-        turns = _plain_turns.decode(messages)
-    except msgspec.ValidationError:  # unusual or wrong: the second look tells which
-        return read(_turns, messages, "messages"), depth.shallow((messages,), _INSIDE)
-    return turns, depth.shallow([turn.content for turn in turns], _INSIDE - 2)
+        view = _plain.decode(body)
+    except (msgspec.DecodeError, RecursionError):  # unusual or wrong: the second look tells which
+        return _read_unusual(body)
+    model, turns = model_name(view.model), view.messages
+    said = [turn.content for turn in turns]
+    said += [turn.tool_calls for turn in turns if turn.tool_calls is not NULL]
+    return view, turns, model, _checked(body, view, said, _INSIDE - 2, (turns[0].content, turns[-1].content))
+
+
+def _read_unusual(body: bytes) -> Read[View[Any], Message]:
+    view = read(_view, body)
+    model, said = model_name(view.model), view.messages
+    turns = read(_turns, said, "messages")
+    return view, turns, model, _checked(body, view, [said], _INSIDE, (said, said))
+
+
+def _checked(
+    body: bytes, view: View[Any], said: list[msgspec.Raw], room: int, long: tuple[msgspec.Raw, msgspec.Raw]
+) -> Span:
+    """Return where the model is, once nothing nests too deep. Raises: Fault BAD_REQUEST.
+
+    Args:
+        said: What was said in the turns, which may nest `room` levels.
+        long: First and last of it.
+    """
+    system, tools = view.system, view.tools
+    if tools is not NULL and memoryview(tools)[0] not in b"[n":
+        raise bad("tools", "expected array")
+    if depth.flat(body):
+        return model_at(body, view.model, body)
+    if not (depth.shallow(said, room) and depth.shallow((system,), _INSIDE) and depth.shallow_again(tools)):
+        raise too_deep()
+    return placed(body, view.model, (long, (tools, tools), (system, system)))
 
 
 _recall = Recall(_read, ("system", "tools"))

@@ -151,6 +151,8 @@ def model_at(body: bytes, model: msgspec.Raw, text: bytes) -> Span:
 
 def placed(body: bytes, model: msgspec.Raw, long: Iterable[tuple[msgspec.Raw, msgspec.Raw]]) -> Span:
     """Return where the one `model` is, once nothing outside long values nests too deep. Raises: Fault BAD_REQUEST."""
+    if depth.flat(body):
+        return model_at(body, model, body)
     text = outside(body, long)
     if not shallow(body, text):
         raise too_deep()

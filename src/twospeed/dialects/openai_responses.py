@@ -6,7 +6,7 @@ stateful (R3) and bound to a provider that speaks this dialect, as are `conversa
 Source: OpenAI API reference, "Responses"; what real clients send is in the golden files.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import msgspec
@@ -179,7 +179,7 @@ class OpenAiResponses:
         effort, text = lenient(_effort, view.reasoning), lenient(_text, view.text)
         return Conversation(
             endpoint=request.endpoint,
-            messages=_messages(_parsed(request)),
+            messages=list(_messages(_parsed(request))),
             tools=[*_named(view.tools)],
             system=view.instructions,
             effort=(effort.effort or "").lower() if effort else "",
@@ -271,25 +271,25 @@ def _parsed(request: Request) -> Parsed:
     return request.parsed
 
 
-def _messages(parsed: Parsed) -> list[Message]:
+def _messages(parsed: Parsed) -> Iterator[Message]:
     """Return the input as chat messages: calls become those of an assistant, outputs those of a tool."""
-    if parsed.items is None:
-        return [Message("user", parsed.view.input)] if parsed.view.input != NULL else []
-    messages: list[Message] = []
+    if parsed.items is None and parsed.view.input != NULL:
+        yield Message("user", parsed.view.input)
     calls: list[bytes] = []
-    for item in parsed.items:
+    for item in parsed.items or ():
         call = _call(item)
         if call:
             calls.append(call)
             continue
         if calls:
-            messages.append(_calling(calls))
+            yield _calling(calls)
             calls = []
         if item.output != NULL:
-            messages.append(Message("tool", item.output))
+            yield Message("tool", item.output)
         elif item.type in (None, "message"):
-            messages.append(Message(item.role or "", item.content))
-    return [*messages, _calling(calls)] if calls else messages
+            yield Message(item.role or "", item.content)
+    if calls:
+        yield _calling(calls)
 
 
 def _call(item: Item) -> bytes:
