@@ -6,7 +6,7 @@ import pytest
 
 from twospeed.dialects import seals
 from twospeed.dialects.anthropic_messages import DIALECT
-from twospeed.errors import Fault, Kind
+from twospeed.errors import Fault
 from twospeed.types import Request
 
 BODY = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
