@@ -12,6 +12,7 @@ from tests.stores.redis.server import Server
 from twospeed.stores import RedisStore
 from twospeed.stores.memory import Clock, MemoryAffinity
 from twospeed.stores.redis import RedisStores, connect
+from twospeed.stores.redis.limits import NONE
 
 Open = Callable[..., Awaitable[RedisStores]]
 
@@ -49,7 +50,7 @@ async def opened() -> AsyncIterator[Open]:
     every: list[RedisStores] = []
 
     async def start(server: Server, clock: Clock = time.monotonic, settings: RedisStore | None = None) -> RedisStores:
-        instant = (lambda: "") if clock is time.monotonic else (lambda: round(clock() * 1_000_000))
+        instant = (lambda: NONE) if clock is time.monotonic else (lambda: round(clock() * 1_000_000))
         memory = MemoryAffinity(clock, TTL, SIZE)
         settings = settings or RedisStore(url=server.url)
         stores = connect(settings, settings.url, BREAKER, clock, lambda: 0.5, memory, lease=LEASE, instant=instant)

@@ -1,5 +1,6 @@
 """The Lua step says what the Python maths says, for any course of events."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,9 @@ class Twins:
     def now(self) -> float:
         return self.micros / MICRO
 
-    def lua(self, *args: Any) -> Any:
-        return self.script(keys=["t:{p}/m", "t:{p}/m:slots"], args=[args[0], self.micros, *args[1:]])
+    def lua(self, step: str, *words: Any, more: Sequence[int] = ()) -> Any:
+        line = " ".join(map(str, (self.micros, *words)))
+        return self.script(keys=["t:{p}/m", "t:{p}/m:slots"], args=[step, line, *more])
 
     def take(self, limit: Limit, read: int, written: int) -> None:
         ask, most = Ask("p/m", limit, read, written), limit.concurrency
@@ -58,7 +60,7 @@ class Twins:
         refusal = self.meter.take(ask, busy, self.now)
         self.taken += 1
         parts = [value or 0 for _, value in limit]
-        answer = self.lua("take", self.taken, read, written, *parts, int(LEASE * MICRO), "")
+        answer = self.lua("take", self.taken, read, written, "-", more=(*parts, int(LEASE * MICRO)))
         if refusal is not None:
             assert answer[:2] == [0, refusal.dimension.encode()]
             assert answer[2] == pytest.approx(refusal.retry_after * MICRO, abs=2)
@@ -84,7 +86,7 @@ class Twins:
             self.correct(permit, -1, -permit.ask.input_tokens, -permit.ask.output_tokens)
 
     def correct(self, permit: Permit, *deltas: int) -> None:
-        slot = permit.id if permit.ask.limit.concurrency else ""
+        slot = permit.id if permit.ask.limit.concurrency else "-"
         self.leases.end(permit.id)
         self.lua("correct", slot, int(permit.at * 2), *deltas)
 
@@ -103,13 +105,13 @@ class Twins:
 
     def merge(self, age: int, read: int, written: int) -> None:
         self.meter.charge(age, 1, read, written, self.now)
-        self.lua("merge", 0, 1, age, 1, read, written)
+        self.lua("merge", 0, 1, more=(age, 1, read, written))
 
     def compare(self) -> None:
         """Take with every limit at one, so that Redis shows its sums."""
-        answer = self.lua("take", "x", 0, 0, 1, 0, 0, 0, 0, int(LEASE * MICRO), "")
+        answer = self.lua("take", "x", 0, 0, "-", more=(1, 0, 0, 0, 0, int(LEASE * MICRO)))
         if answer[0]:
-            self.lua("correct", "", answer[1], -1, 0, 0)
+            self.lua("correct", "-", answer[1], -1, 0, 0)
             answer[2] -= 1
         sums = answer[3:6] if not answer[0] else answer[2:5]
         assert sums == [self.meter.used(name, self.now) for name in ("rpm", "itpm", "otpm")]
@@ -132,7 +134,7 @@ def test_redis_keeps_its_own_time(server: Server):
     """Without an instant the step goes by the clock of Redis, and the pool is forgotten in the end."""
     with redis.Redis(port=server.port) as client:
         script = client.register_script(SOURCE)
-        args = ["take", "", "id", 5, 5, 10, 0, 0, 0, 2, LEASE * MICRO, ""]
+        args = ["take", "- id 5 5 -", 10, 0, 0, 0, 2, LEASE * MICRO]
         admitted, bucket, *sums = script(keys=["{p}/m", "{p}/m:slots"], args=args)
         seconds, _ = client.time()
         assert admitted == 1
@@ -146,7 +148,8 @@ def test_what_nobody_waits_for_is_left(server: Server):
     """A step that Redis comes to too late changes nothing."""
     with redis.Redis(port=server.port) as client:
         script = client.register_script(SOURCE)
-        take = ["take", 2_000_000, "id", 5, 5, 10, 0, 0, 0, 2, LEASE * MICRO]
-        assert script(keys=["{p}/m", "{p}/m:slots"], args=[*take, 1_999_999]) == [-1]
+        limits = [10, 0, 0, 0, 2, LEASE * MICRO]
+        late, just = (["take", f"2000000 id 5 5 {latest}", *limits] for latest in (1_999_999, 2_000_000))
+        assert script(keys=["{p}/m", "{p}/m:slots"], args=late) == [-1]
         assert client.keys() == []
-        assert script(keys=["{p}/m", "{p}/m:slots"], args=[*take, 2_000_000])[0] == 1
+        assert script(keys=["{p}/m", "{p}/m:slots"], args=just)[0] == 1

@@ -111,17 +111,17 @@ async def test_an_admission_that_comes_as_its_client_leaves_is_given_back(server
     limit = Limit(concurrency=1)
     stores.limits.settle(await admitted(stores.limits, ask(limit)), 0, 0)
     link = stores.replica.link("acme")
-    send = link.ask
+    send = link.call
 
     def leaving(*words: object) -> "asyncio.Future[object]":
         answer = send(*words)
         answer.add_done_callback(lambda _: waiting.cancel())
         return answer
 
-    link.ask = leaving
+    link.call = leaving
     waiting = asyncio.create_task(stores.limits.take(ask(limit)))
     await asyncio.gather(waiting, return_exceptions=True)
-    link.ask = send
+    link.call = send
     assert waiting.cancelled()
     await admitted(stores.limits, ask(limit))
 

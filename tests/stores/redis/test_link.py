@@ -3,15 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import hiredis
 import pytest
 from tests.stores.redis.conftest import until
 from tests.stores.redis.server import Server
 
 from twospeed.stores import RedisStore
 from twospeed.stores.redis.dial import dialler
-from twospeed.stores.redis.link import Link, Script, Trouble
+from twospeed.stores.redis.link import Form, Link, Script, Trouble
 
 ECHO = Script("return ARGV[1]")
+ECHOED = Form(ECHO, (), ())
 FAIL = Script("return redis.error_reply('OOM no')")
 
 
@@ -38,6 +40,16 @@ async def test_answers_come_to_those_who_asked(link: Link):
     """Many calls made at once each get their own answer."""
     answers = await asyncio.gather(*(link.ask(ECHO, (), (f"n{n}",)) for n in range(200)))
     assert answers == [f"n{n}".encode() for n in range(200)]
+
+
+async def test_a_form_is_the_call_it_stands_for(link: Link):
+    """A call packed in parts, with keys and words of any alphabet, is the one that would be packed as a whole."""
+    script = Script("return {KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3]}")
+    form = Form(script, ("clé", "k2"), ("before",), (7,))
+    for line in ("a line", "", "né 12"):  # the first time as a whole: Redis does not know the script yet
+        words = ["clé", "k2", "before", line, "7"]
+        assert await link.call(form, line) == [word.encode() for word in words]
+        assert form.packed(line) == hiredis.pack_command(("EVALSHA", script.digest, 2, *words))
 
 
 async def test_calls_of_one_turn_are_one_write(link: Link, fragile: Server):
@@ -81,14 +93,14 @@ async def test_a_killed_redis_is_noticed_without_a_call(link: Link, fragile: Ser
     fragile.kill()
     await until(lambda: not link.up)
     with pytest.raises(Trouble):
-        link.tell(ECHO, (), ("x",))
+        link.tell(ECHOED, "x")
 
 
 async def test_late_answers_are_told(link: Link, fragile: Server):
     """An answer that comes after its caller has gone reaches who cares for late ones."""
     late: list[object] = []
     fragile.stop()
-    waiting = link.ask(ECHO, (), ("x",), late.append)
+    waiting = link.call(ECHOED, "x", late.append)
     await asyncio.sleep(0)
     waiting.cancel()
     fragile.go_on()

@@ -16,8 +16,7 @@ from twospeed.policy.limit import LEASE
 from twospeed.stores import RedisStore
 from twospeed.stores.memory import Changed, Clock, MemoryHealth
 from twospeed.stores.redis.affinity import RedisAffinity
-from twospeed.stores.redis.limits import RedisLimits
-from twospeed.stores.redis.link import Word
+from twospeed.stores.redis.limits import NONE, RedisLimits
 from twospeed.stores.redis.replica import Replica
 from twospeed.stores.shared import Host, SharedHealth
 
@@ -65,7 +64,7 @@ def connect(
     affinity: Affinity,
     host: Host | None = None,
     lease: float = LEASE,
-    instant: Callable[[], Word] = lambda: "",
+    instant: Callable[[], int | str] = lambda: NONE,
 ) -> RedisStores:
     """Make the stores of one process; `start` them in its event loop.
 

@@ -4,7 +4,9 @@
 --          out), end of the silence in microseconds, the newest bucket (requests, in, out). Then 121 triples, bucket b at
 --          b % 121; the place of the newest bucket means nothing, because that one is kept in the head.
 -- KEYS[2]  requests under way: a sorted set of permit ids by the instant at which they lapse, in microseconds
--- ARGV     operation; now in microseconds, "" for the time of Redis; then what the operation takes
+-- ARGV[1]  operation
+-- ARGV[2]  words with spaces between, so that who asks has one thing to pack: now in microseconds, "-" for the time of Redis,
+--          then what the operation takes; further arguments follow
 --
 -- Everything is decided before anything is written, so an error leaves the pool as it was.
 
@@ -12,7 +14,12 @@ local SPAN, BUCKET, MINUTE = 121, 500000, 60000000
 local HEAD, KEEP = 64, 400000 -- bytes, milliseconds
 local windows, slots, op = KEYS[1], KEYS[2], ARGV[1]
 
-local now = tonumber(ARGV[2])
+local words = {}
+for word in string.gmatch(ARGV[2], '%S+') do
+  words[#words + 1] = word
+end
+
+local now = tonumber(words[1])
 if not now then
   local time = redis.call('TIME')
   now = time[1] * 1000000 + time[2]
@@ -148,16 +155,16 @@ local function wait(row, name, need, most)
   return MINUTE
 end
 
--- id, tokens in, tokens out, rpm, tpm, itpm, otpm, concurrency (each 0: not limited), lease in microseconds, instant after
--- which nobody waits for the answer ("": never)
+-- id, tokens in, tokens out, instant after which nobody waits for the answer ("-": never); arguments: rpm, tpm, itpm, otpm,
+-- concurrency (each 0: not limited), lease in microseconds
 -- -> {1, bucket, requests, in, out, under way} or {0, dimension, wait in microseconds, requests, in, out, under way}, {-1} when too late
 if op == 'take' then
-  if now > (tonumber(ARGV[12]) or now) then
+  if now > (tonumber(words[5]) or now) then
     return { -1 }
   end
-  local tokens_in, tokens_out, lasts = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[11])
-  local rpm, tpm, itpm, otpm = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
-  local concurrency = tonumber(ARGV[10])
+  local tokens_in, tokens_out = tonumber(words[3]), tonumber(words[4])
+  local rpm, tpm, itpm, otpm = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+  local concurrency, lasts = tonumber(ARGV[7]), tonumber(ARGV[8])
   local busy = concurrency > 0 and under_way(concurrency) or 0
   local full = concurrency > 0 and busy >= concurrency
   if not full and cool <= now
@@ -168,7 +175,7 @@ if op == 'take' then
     add(newest, 1, tokens_in, tokens_out)
     save()
     if concurrency > 0 then
-      lease(ARGV[3], lasts)
+      lease(words[2], lasts)
       busy = busy + 1
     end
     return { 1, newest, requests, read, written, busy }
@@ -190,34 +197,34 @@ if op == 'take' then
   return { 0, dimension, longest, requests, read, written, busy }
 end
 
--- id ("" when it holds no slot), bucket of the admission, what to add to it: requests, tokens in, tokens out
+-- id ("-" when it holds no slot), bucket of the admission, what to add to it: requests, tokens in, tokens out
 -- -> requests, in, out, under way
 if op == 'correct' then
-  add(tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]))
+  add(tonumber(words[3]), tonumber(words[4]), tonumber(words[5]), tonumber(words[6]))
   save()
-  if ARGV[3] ~= '' then
-    redis.call('ZREM', slots, ARGV[3])
+  if words[2] ~= '-' then
+    redis.call('ZREM', slots, words[2])
   end
   return { requests, read, written, redis.call('ZCARD', slots) }
 end
 
 -- id, lease in microseconds
-if op == 'touch' and redis.call('ZSCORE', slots, ARGV[3]) then
-  lease(ARGV[3], tonumber(ARGV[4]))
+if op == 'touch' and redis.call('ZSCORE', slots, words[2]) then
+  lease(words[2], tonumber(words[3]))
 end
 
 -- microseconds
 if op == 'cool' then
-  cool = math.max(cool, now + ARGV[3])
+  cool = math.max(cool, now + words[2])
   save()
 end
 
 -- dimension, limit, what the provider says is left, microseconds until it counts from zero again
 if op == 'learn' then
-  local name = ARGV[3]
-  local missing = ARGV[4] - column_of(name, requests, read, written) - math.max(tonumber(ARGV[5]), 0)
+  local name = words[2]
+  local missing = words[3] - column_of(name, requests, read, written) - math.max(tonumber(words[4]), 0)
   if missing > 0 then
-    local leaves = math.ceil((now + ARGV[6]) / BUCKET)
+    local leaves = math.ceil((now + words[5]) / BUCKET)
     local bucket = math.min(math.max(leaves - SPAN, newest - SPAN + 1), newest)
     add(bucket, name == 'rpm' and missing or 0, (name == 'tpm' or name == 'itpm') and missing or 0,
       name == 'otpm' and missing or 0)
@@ -225,16 +232,16 @@ if op == 'learn' then
   end
 end
 
--- What a replica admitted by itself: rest of a silence in microseconds, number of buckets, then for each its age in buckets,
--- requests, tokens in, tokens out; then its requests under way: id and microseconds until it lapses.
+-- What a replica admitted by itself: rest of a silence in microseconds, number of buckets; arguments: for each its age in
+-- buckets, requests, tokens in, tokens out, then its requests under way: id and microseconds until it lapses
 if op == 'merge' then
-  local at = 5
-  for _ = 1, ARGV[4] do
+  local at = 3
+  for _ = 1, words[3] do
     add(newest - ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]))
     at = at + 4
   end
-  if tonumber(ARGV[3]) > 0 then
-    cool = math.max(cool, now + ARGV[3])
+  if tonumber(words[2]) > 0 then
+    cool = math.max(cool, now + words[2])
   end
   save()
   for id = at, #ARGV, 2 do

@@ -20,12 +20,13 @@ import msgspec
 
 from twospeed.policy.limit import LEASE, Ask, Leases, Level, Limit, Permit, Refusal, least, remainder, share
 from twospeed.policy.window import CELLS, MOST_COOLDOWN, RATE, WINDOW, Meter, bounded, levels
-from twospeed.stores.redis.link import Link, Script, Trouble, Word
+from twospeed.stores.redis.link import Form, Link, Script, Trouble, Word
 from twospeed.stores.redis.replica import Replica
 
 BACKLOG = 10_000  # corrections kept per pool while Redis is away, the latest
 RECENT = 3.0  # seconds for which others may still reach Redis, or be about to, when this process does not
 STALE = 1.0  # seconds after which others' requests under way are asked for anew, while nothing else tells
+NONE = "-"  # where a line has nothing to say: no instant, no slot
 SLOTS = 1_000  # requests under way told in one step
 _MICRO = 1_000_000
 _SCRIPT = Script(files(__package__).joinpath("limit.lua").read_text())
@@ -50,14 +51,15 @@ class _Pool(msgspec.Struct):
 
     link: Link
     keys: tuple[str, str]
+    correcting: Form
+    taking: Form
     own: Meter
     owed: Meter
     leases: Leases
-    backlog: deque[tuple[Word, ...]]
+    backlog: deque[str]
     limit: Limit = Limit()
-    wire: tuple[int, ...] = (0, 0, 0, 0, 0)
     within: Limit | None = None
-    within_wire: tuple[int, ...] = (0, 0, 0, 0, 0)
+    taking_within: Form | None = None
     part: Limit = Limit()
     replicas: int = 0
     round: int = 0
@@ -75,11 +77,11 @@ class RedisLimits:
     Args:
         clock: Seconds, for what this process counts by itself.
         lease: Seconds a concurrency slot outlives the last sign of life of its owner.
-        instant: Microseconds instead of the time of Redis, for tests; "" is the time of Redis.
+        instant: Microseconds instead of the time of Redis, for tests; NONE is the time of Redis.
     """
 
     def __init__(
-        self, replica: Replica, clock: Clock, lease: float = LEASE, instant: Callable[[], Word] = lambda: ""
+        self, replica: Replica, clock: Clock, lease: float = LEASE, instant: Callable[[], int | str] = lambda: NONE
     ) -> None:
         self.alone = 0  # decisions taken without Redis
         self._replica = replica
@@ -94,27 +96,19 @@ class RedisLimits:
         """Admit to all dimensions of the pool or to none; bounded by the timeout of the link."""
         pool = self._pool(ask.pool)
         if pool.limit is not ask.limit:
-            _note(pool, ask.limit)
+            self._note(pool, ask.limit)
         if not pool.link.up:
             return self._take_alone(pool, ask)
         self._taken += 1
         permit = f"{self._replica.name}-{self._taken}"
         instant = self._instant()
-        latest = pool.link.latest() if instant == "" else ""
-        words = (
-            "take",
-            instant,
-            permit,
-            ask.input_tokens,
-            ask.output_tokens,
-            *(pool.wire if ask.within is None else _within_wire(pool, ask.within)),
-            self._lease_us,
-            latest,
-        )
+        latest = pool.link.latest() if instant == NONE else NONE
+        line = f"{instant} {permit} {ask.input_tokens} {ask.output_tokens} {latest}"
+        form = pool.taking if ask.within is None else self._taking_within(pool, ask.within)
         orphan = partial(self._orphan, pool, permit, ask)
         lost = _lost(pool, permit) if ask.limit.concurrency is not None else None
         try:
-            coming = pool.link.ask(_SCRIPT, pool.keys, words, orphan, lost)
+            coming = pool.link.call(form, line, orphan, lost)
             try:
                 answer: Any = await coming
             except asyncio.CancelledError:
@@ -193,8 +187,7 @@ class RedisLimits:
         """Ask how full a pool is, where all that is known of those under way is what others had a while ago."""
         now = self._clock()
         if pool.link.up and pool.seen[3] > len(pool.leases) and STALE <= now - pool.seen_at < WINDOW:
-            words = ("correct", self._instant(), "", 0, 0, 0, 0)
-            pool.link.tell(_SCRIPT, pool.keys, words, pool.hear)
+            pool.link.tell(pool.correcting, f"{self._instant()} {NONE} 0 0 0 0", pool.hear)
 
     async def _repay(self, pool: _Pool, forgotten: float) -> None:
         now = self._clock()
@@ -214,7 +207,7 @@ class RedisLimits:
                     pool.owed.charge(*charge, now)
                 raise
         while pool.backlog:
-            pool.link.tell(_SCRIPT, pool.keys, ("correct", self._instant(), *pool.backlog.popleft()))
+            pool.link.tell(pool.correcting, f"{self._instant()} {pool.backlog.popleft()}")
 
     async def _merge(self, pool: _Pool, charges: list[tuple[int, int, int, int]], now: float) -> None:
         silence = round(pool.own.cooling(now) * _MICRO)
@@ -222,7 +215,7 @@ class RedisLimits:
         for start in range(0, max(len(slots), 1), SLOTS):
             told = [word for slot in slots[start : start + SLOTS] for word in slot]
             flat = [number for charge in charges for number in charge]
-            words = ("merge", self._instant(), silence, len(charges), *flat, *told)
+            words = ("merge", f"{self._instant()} {silence} {len(charges)}", *flat, *told)
             newest: Any = await pool.link.ask(_SCRIPT, pool.keys, words)
             pool.shift = newest - int(now * RATE)
             charges = []
@@ -233,7 +226,8 @@ class RedisLimits:
             tag = name.partition("/")[0]
             keys = (self._replica.key(tag, name), self._replica.key(tag, name + ":slots"))
             own, owed, leases = Meter([0] * CELLS), Meter([0] * CELLS), Leases(self._lease)
-            pool = _Pool(self._replica.link(tag), keys, own, owed, leases, deque(maxlen=BACKLOG))
+            correcting, taking = Form(_SCRIPT, keys, ("correct",)), self._taking(keys, Limit())
+            pool = _Pool(self._replica.link(tag), keys, correcting, taking, own, owed, leases, deque(maxlen=BACKLOG))
             pool.hear = partial(self._hear, pool)
             self._pools[name] = pool
         return pool
@@ -299,7 +293,7 @@ class RedisLimits:
     def _orphan(self, pool: _Pool, permit: str, ask: Ask, answer: Any) -> None:
         """Give back an admission whose caller had given up before it came."""
         if answer[0] > 0 and pool.link.up:
-            slot = permit if ask.limit.concurrency is not None else ""
+            slot = permit if ask.limit.concurrency is not None else NONE
             self._tell(pool, "correct", slot, answer[1], -1, -ask.input_tokens, -ask.output_tokens)
 
     def _finish(self, permit: Permit, requests: int, read: int, written: int) -> None:
@@ -316,18 +310,34 @@ class RedisLimits:
                 pool.owed.charge(int(now * RATE) - here, requests, read, written, now)
                 return
             bucket = here + pool.shift
-        slot = permit.id if ask.limit.concurrency is not None else ""
+        held = ask.limit.concurrency is not None
+        line = f"{permit.id if held else NONE} {bucket} {requests} {read} {written}"
         if pool.link.up:
-            words = ("correct", self._instant(), slot, bucket, requests, read, written)
-            pool.link.tell(_SCRIPT, pool.keys, words, pool.hear, _lost(pool, slot) if slot else None)
+            lost = _lost(pool, permit.id) if held else None
+            pool.link.tell(pool.correcting, f"{self._instant()} {line}", pool.hear, lost)
         else:
-            pool.backlog.append((slot, bucket, requests, read, written))
+            pool.backlog.append(line)
 
     def _hear(self, pool: _Pool, seen: Any) -> None:
         _heard(pool, seen, self._clock())
 
     def _tell(self, pool: _Pool, step: str, *words: Word) -> None:
-        pool.link.tell(_SCRIPT, pool.keys, (step, self._instant(), *words))
+        line = " ".join(map(str, (self._instant(), *words)))
+        pool.link.tell(Form(_SCRIPT, pool.keys, (step,)), line)
+
+    def _note(self, pool: _Pool, limit: Limit) -> None:
+        pool.limit = limit
+        pool.replicas = 0  # its part is computed anew
+        pool.taking = self._taking(pool.keys, limit)
+
+    def _taking(self, keys: tuple[str, str], limit: Limit) -> Form:
+        return Form(_SCRIPT, keys, ("take",), (*(most or 0 for _, most in limit), self._lease_us))
+
+    def _taking_within(self, pool: _Pool, within: Limit) -> Form:
+        if pool.taking_within is None or pool.within is not within:
+            pool.within = within
+            pool.taking_within = self._taking(pool.keys, within)
+        return pool.taking_within
 
 
 def _left(pool: _Pool, own: Sequence[int]) -> Limit:
@@ -337,14 +347,7 @@ def _left(pool: _Pool, own: Sequence[int]) -> Limit:
 
 def _lost(pool: _Pool, permit: str) -> Callable[[], None]:
     """Return what ends the slot of a permit later on, where it is not known whether Redis holds it; to end it twice is no harm."""
-    return partial(pool.backlog.append, (permit, 0, 0, 0, 0))
-
-
-def _within_wire(pool: _Pool, within: Limit) -> tuple[int, ...]:
-    if pool.within is not within:
-        pool.within = within
-        pool.within_wire = tuple(most or 0 for _, most in within)
-    return pool.within_wire
+    return partial(pool.backlog.append, f"{permit} 0 0 0 0")
 
 
 def _heard(pool: _Pool, seen: Any, now: float) -> None:
@@ -355,9 +358,3 @@ def _heard(pool: _Pool, seen: Any, now: float) -> None:
 
 def _least(one: Limit, other: Limit) -> Limit:
     return one.model_copy(update={name: min(most, getattr(other, name)) for name, most in one if most is not None})
-
-
-def _note(pool: _Pool, limit: Limit) -> None:
-    pool.limit = limit
-    pool.replicas = 0  # its part is computed anew
-    pool.wire = tuple(most or 0 for _, most in limit)

@@ -63,6 +63,41 @@ class Script:
         self.digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
 
+class Form:
+    """A call of a script in which only one word changes; the others are packed once, at 150 ns each.
+
+    Args:
+        before, after: Words of the script before and after the one that changes.
+    """
+
+    __slots__ = ("_after", "_before", "_keys", "_packed", "script")
+
+    def __init__(
+        self, script: Script, keys: tuple[str, ...], before: tuple[Word, ...], after: tuple[Word, ...] = ()
+    ) -> None:
+        self.script = script
+        self._keys = keys
+        self._before, self._after = before, after
+        first = ("EVALSHA", script.digest, len(keys), *keys, *before)
+        count = len(first) + 1 + len(after)
+        head, tail = (_packed(words).partition(b"\r\n")[2] for words in (first, after))
+        self._packed = b"*%d\r\n%b" % (count, head), tail
+
+    def packed(self, line: str) -> bytes:
+        """Return the call with that word in it."""
+        head, tail = self._packed
+        word = line.encode()
+        return b"%b$%d\r\n%b\r\n%b" % (head, len(word), word, tail)
+
+    def whole(self, line: str) -> tuple[Word, ...]:
+        """Return the call as it is put to a Redis that does not know the script."""
+        return ("EVAL", self.script.source, len(self._keys), *self._keys, *self._before, line, *self._after)
+
+
+def _packed(words: tuple[Word, ...]) -> bytes:
+    return hiredis.pack_command(words)  # type: ignore[no-any-return, arg-type]  # stub says one word
+
+
 class Counts(msgspec.Struct):
     """What has happened on a link since it was made. `downs`: times it went from up to down."""
 
@@ -73,12 +108,13 @@ class Counts(msgspec.Struct):
 
 
 class _Call(msgspec.Struct):
-    words: tuple[Word, ...]
-    script: Script | None = None
+    deadline: float
     answer: "asyncio.Future[object] | None" = None
     late: Callable[[object], None] | None = None
     lost: Callable[[], None] | None = None
-    deadline: float = 0.0
+    whole: tuple[Word, ...] = ()  # a script's call for a Redis that does not know it, where there is no form
+    form: Form | None = None
+    line: str = ""
     expired: bool = False
 
 
@@ -125,15 +161,21 @@ class Link(asyncio.Protocol):
         self._broken: asyncio.Future[str] = self._loop.create_future()
         self.known: asyncio.Future[None] = self._loop.create_future()
 
-    def ask(
+    def ask(self, script: Script, keys: tuple[str, ...], words: tuple[Word, ...]) -> "asyncio.Future[object]":
+        """Run a script and return its answer to be awaited. Raises: Trouble, also from the future."""
+        answer: asyncio.Future[object] = self._loop.create_future()
+        call = _Call(self._deadline, answer, whole=("EVAL", script.source, len(keys), *keys, *words))
+        self._send(call, _packed(("EVALSHA", script.digest, *call.whole[2:])))
+        return answer
+
+    def call(
         self,
-        script: Script,
-        keys: tuple[str, ...],
-        words: tuple[Word, ...],
+        form: Form,
+        line: str,
         late: Callable[[object], None] | None = None,
         lost: Callable[[], None] | None = None,
     ) -> "asyncio.Future[object]":
-        """Run a script and return its answer to be awaited.
+        """Run a script that is asked again and again, and return its answer to be awaited.
 
         Args:
             late: Told of an answer that came after its caller had given up.
@@ -142,14 +184,13 @@ class Link(asyncio.Protocol):
         Raises: Trouble, also from the future.
         """
         answer: asyncio.Future[object] = self._loop.create_future()
-        self._send(_Call(("EVALSHA", script.digest, len(keys), *keys, *words), script, answer, late, lost))
+        self._send(_Call(self._deadline, answer, late, lost, (), form, line), form.packed(line))
         return answer
 
     def tell(
         self,
-        script: Script,
-        keys: tuple[str, ...],
-        words: tuple[Word, ...],
+        form: Form,
+        line: str,
         heard: Callable[[object], None] | None = None,
         lost: Callable[[], None] | None = None,
     ) -> None:
@@ -157,12 +198,12 @@ class Link(asyncio.Protocol):
 
         Raises: Trouble, when there is no connection.
         """
-        self._send(_Call(("EVALSHA", script.digest, len(keys), *keys, *words), script, None, heard, lost))
+        self._send(_Call(self._deadline, None, heard, lost, (), form, line), form.packed(line))
 
     def command(self, *words: Word) -> "asyncio.Future[object]":
         """Run a plain command. Raises: Trouble, also from the future."""
         answer: asyncio.Future[object] = self._loop.create_future()
-        self._send(_Call(words, None, answer))
+        self._send(_Call(self._deadline, answer), _packed(words))
         return answer
 
     def latest(self) -> int:
@@ -178,7 +219,7 @@ class Link(asyncio.Protocol):
 
     def notify(self, *words: Word) -> None:
         """Run a plain command whose answer nobody waits for. Raises: Trouble, when there is no connection."""
-        self._send(_Call(words))
+        self._send(_Call(self._deadline), _packed(words))
 
     async def run(self) -> None:
         """Keep the connection until cancelled."""
@@ -232,14 +273,17 @@ class Link(asyncio.Protocol):
         self._ahead = 0
         writer.transport.set_protocol(self)
 
-    def _send(self, call: _Call) -> None:
+    @property
+    def _deadline(self) -> float:
+        return self._loop.time() + self._timeout
+
+    def _send(self, call: _Call, packed: bytes) -> None:
         if self._writer is None:
             raise Trouble("no connection")
-        call.deadline = self._loop.time() + self._timeout
         self.counts.calls += 1
         if not self._out:
             self._loop.call_soon(self._flush)
-        self._out.append(hiredis.pack_command(call.words))  # type: ignore[arg-type]  # stub says one word
+        self._out.append(packed)
         self._calls.append(call)
         if self._timer is None:
             self._timer = self._loop.call_later(self._timeout, self._look)
@@ -281,9 +325,10 @@ class Link(asyncio.Protocol):
             call.late(reply)
 
     def _refused(self, call: _Call, text: str) -> None:
-        if text.startswith("NOSCRIPT") and call.script is not None:
-            call.words = ("EVAL", call.script.source, *call.words[2:])
-            self._send(call)
+        whole = call.form.whole(call.line) if call.form else call.whole
+        if text.startswith("NOSCRIPT") and whole:
+            call.deadline = self._deadline
+            self._send(call, _packed(whole))
             return
         kind = next((kind for kind in _KINDS if kind in text), "error")
         self.counts.errors += 1
