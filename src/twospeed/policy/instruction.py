@@ -149,9 +149,13 @@ def _inside(blocks: list[str]) -> list[Division]:
 
 def _chosen(blocks: list[str]) -> str:
     """Choose the last block that has sentences and does not read like standing orders."""
-    told = [b for b in blocks if _sentence_share(b) >= LEAST_SENTENCES]
-    calm = [b for b in told if not _orders(b)] or told
-    return calm[-1] if calm else min(blocks, key=lambda block: block.count("\n"))
+    told = []
+    for block in reversed(blocks):
+        if _sentence_share(block) >= LEAST_SENTENCES:
+            if not _orders(block):
+                return block
+            told.append(block)
+    return told[0] if told else min(blocks, key=lambda block: block.count("\n"))
 
 
 def _orders(text: str) -> bool:
