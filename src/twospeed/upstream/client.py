@@ -1,4 +1,4 @@
-"""One attempt at one backend: connect, send, read up to the commit point; later chunks come through `read`.
+"""One attempt at one backend: connect, send, read up to the commit point; later bytes are handed on by `pour`.
 
 It never decides what follows a failure (that is the race) and never talks to the client. Every way out goes through
 `close`, which gives the connection back or aborts it, settles the permit and tells the breaker, exactly once.
@@ -134,6 +134,7 @@ class Try(msgspec.Struct, eq=False):
             exchange.close()
             exchange = self.exchange = await self.link.transport.connect(deadline, True)
             await exchange.send(path, headers, body, deadline)
+        del body  # a long one need not wait for the answer
         row = self.row
         row.status = self.status = exchange.status
         self.headers = exchange.headers
@@ -143,6 +144,8 @@ class Try(msgspec.Struct, eq=False):
             refusal = await self._refused(exchange, deadline)
             raise retold(refusal) if self.translated else refusal
         if self.job.request.stream:
+            if not told.get(b"content-type", b"").lower().startswith(b"text/event-stream"):
+                raise Fault(Kind.BAD_ANSWER, detail="a stream was asked for, the content type is not text/event-stream")
             await self._until_content(spoken, exchange, deadline)
         else:
             whole = await _read_all(exchange, deadline, self.link.answer_limit)
@@ -183,8 +186,6 @@ class Try(msgspec.Struct, eq=False):
         return fault.kind is Kind.RESET and exchange.reused and not exchange.answered and not withdrawn
 
     async def _until_content(self, spoken: Spoken, exchange: Exchange, deadline: float) -> None:
-        if not find(exchange.headers, b"content-type").lower().startswith(b"text/event-stream"):
-            raise Fault(Kind.BAD_ANSWER, detail="a stream was asked for, the content type is not text/event-stream")
         reader = self.reader = spoken.reader(self.job.request)
         held: list[bytes] = []
         while not (reader.committed or reader.ended):
