@@ -129,7 +129,7 @@ def _asked(row: dict[str, Any]) -> tuple[Conversation, Ask]:
 
 def _ruled(conversation: Conversation, ask: Ask) -> bool:
     completes = conversation.endpoint == "/v1/completions"
-    return completes or marks.words_a_change(ask.text) or marks.fills_cursor(ask.text, ask.code)
+    return completes or marks.small_work(ask.text, ask.code) != ""
 
 
 def _with_code(text: str, codes: list[str], roll: random.Random) -> Ask:
