@@ -173,6 +173,6 @@ def test_what_never_fits_is_not_tried_for_ever():
         assert mould.pieces(block.replace(b"a", b"b", 1), usual) == (2, len(block))
     for number in range(30):
         read.clear()
-        block = b"".join(b'data: {"id":%d,"text":"a"}\n\n' % (number + more) for more in range(2))
+        block = b"".join(b'data: {"id":%d,"text":"a"}\n\n' % (number * 2 + more) for more in range(2))
         assert mould.pieces(block, usual) == (2, len(block))
     assert read == [block]

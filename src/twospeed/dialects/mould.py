@@ -66,23 +66,24 @@ class Mould:
             usual: Reads whole events and says how many pieces they are, 0 where one of them is anything else.
         """
         count, end = self._alike(block)
-        if end < len(block) and self._vain < _VAIN:
+        while end < len(block) and self._vain < _VAIN:
             first = block[end : sse.first(block, end)]
             if not usual(first):
                 return count, end
             self._cast(first)
             more, length = self._alike(block[end + len(first) :])
-            count, end = count + 1 + more, end + len(first) + length
+            count += 1 + more
+            end += len(first) + length
         if end < len(block) and (more := usual(block[end:])):
             return count + more, len(block)
         return count, end
 
     def _alike(self, block: bytes) -> tuple[int, int]:
         """Return how many events at the start of a block fit, and where they end."""
-        around = self._around
-        found = self._run.match(around + block) if self._run else None
+        around, run = self._around, self._run
+        found = run.match(around + block) if run else None
         end = found.end() - len(around) if found else 0
-        if not found or not end or block[end : end + 1] in _LINE_ENDS:  # more empty lines than it should have
+        if not found or not end or block.startswith(_LINE_ENDS, end):  # more empty lines than it should have
             return 0, 0
         self._vain = 0
         if self._numbered:

@@ -150,6 +150,8 @@ def events(block: bytes, first: bool = False) -> Iterator[Event]:
 
 
 def _read(raw: bytes, text: bytes) -> Event:
+    if text.startswith(b"data: ") and text.find(b"\n") == len(text) - 2 and b"\r" not in text:
+        return Event(raw, b"", text[6:-2])  # what most of them look like
     name, data = b"", []
     event_id = retry = None
     for line in text.splitlines():  # on bytes: CR LF, LF and CR only

@@ -31,8 +31,8 @@ class Response:
     """The response a connection is reading.
 
     `status`: 0 until the head is complete; interim (1xx) heads do not count.
-    `headers`: the head's fields in order, names in lower case. `encoding`, `keep_alive`: those of these names (the first
-    is Content-Encoding), repeated ones joined with ", ", b"" without. They hold once `status` does.
+    `headers`: the head's fields in order, names in lower case. `told`: the same by name, repeated ones joined with ", ".
+    Both hold once `status` does.
     `parts`: body bytes not taken yet, in order; `held`: the memory they take, in bytes, at most.
     `heard`: at least one byte came. `complete`: the body came to its proper end.
     `reusable`: the connection may carry another request once this one is complete.
@@ -46,16 +46,15 @@ class Response:
         "_parser",
         "_until_eof",
         "complete",
-        "encoding",
         "failure",
         "headers",
         "heard",
         "held",
-        "keep_alive",
         "on_body",
         "parts",
         "reusable",
         "status",
+        "told",
     )
 
     def __init__(self) -> None:
@@ -65,7 +64,7 @@ class Response:
         self._fields: list[bytes] = []  # names and values in turn, as they came
         self._until_eof = False
         self.headers: list[tuple[bytes, bytes]] = []
-        self.encoding = self.keep_alive = b""
+        self.told: dict[bytes, bytes] = {}
         self.failure: tuple[Kind, str] | None = None
         self.begin("")
 
@@ -88,14 +87,15 @@ class Response:
                 self._refuse("the answer is not HTTP")
         if self.failure is not None:
             return
-        self._barren += len(data)
-        known = len(self.parts)
+        parts, size = self.parts, len(data)
+        known = len(parts)
+        self._barren += size
         try:
             self._parser.feed_data(data)
         except HttpParserError as error:
             self._stopped(error)
-        if new := len(self.parts) - known:
-            self.held += len(data) + new * PART_COST
+        if new := len(parts) - known:
+            self.held += size + new * PART_COST
             self._barren = 0
         elif self._barren > HEAD_LIMIT and not self.complete:
             self._refuse(f"more than {HEAD_LIMIT} bytes of {'trailers or chunk extensions' if self.status else 'head'}")
@@ -151,15 +151,14 @@ class Response:
         if len(told) < len(headers):
             told = _joined(headers)
         fields.clear()  # an open stream is to hold little
-        self.headers = headers
-        self.encoding, self.keep_alive = told.get(b"content-encoding", b""), told.get(b"keep-alive", b"")
-        coding, length = told.get(b"transfer-encoding"), told.get(b"content-length")
-        trouble = self._trouble(status, coding, length)
+        self.headers, self.told = headers, told
+        coding = told.get(b"transfer-encoding")
+        trouble = self._trouble(status, coding)
         if trouble:
             self._refuse(trouble)
             raise _Stop
         self.status = status
-        self._until_eof = coding is None and length is None and status not in _BODILESS
+        self._until_eof = coding is None and b"content-length" not in told and status not in _BODILESS
         if self._bodiless:
             # The parser would wait for the body that the head of a GET announces: this connection ends here.
             self._until_eof = False
@@ -172,7 +171,7 @@ class Response:
             self.complete = True
             self.reusable = self._parser.should_keep_alive()  # says false when asked any later
 
-    def _trouble(self, status: int, coding: bytes | None, length: bytes | None) -> str:
+    def _trouble(self, status: int, coding: bytes | None) -> str:
         version = self._parser.get_http_version()
         if version not in _VERSIONS:
             return f"HTTP version {version}"
@@ -180,7 +179,7 @@ class Response:
             return f"status {status}"
         if coding is not None and (version == "1.0" or coding.lower() != b"chunked"):
             return "a transfer coding other than chunked"
-        if status == 204 and (coding is not None or (length or b"").strip(b"0")):
+        if status == 204 and (coding is not None or self.told.get(b"content-length", b"").strip(b"0")):
             return "a body announced with status 204"
         if len(self.headers) > HEADER_LIMIT:
             return f"more than {HEADER_LIMIT} header fields"
