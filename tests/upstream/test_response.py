@@ -193,11 +193,12 @@ def test_next_answer_starts_afresh():
     response.begin("POST")
     assert (response.status, response.heard, response.complete, response.parts) == (0, False, False, [])
     response.feed(FIVE + b"hello")
-    assert (response.headers, response.keep_alive) == ([(b"content-length", b"5")], b"")
+    assert (response.headers, response.told) == ([(b"content-length", b"5")], {b"content-length": b"5"})
     assert (response.take(), response.reusable) == (b"hello", True)
 
 
 def test_repeated_fields_are_read_as_one_list():
     """A coding named in two fields is two codings, not the last one."""
     response = read(OK + b"Content-Encoding: br\r\nX-A: 1\r\ncontent-encoding: gzip \r\nContent-Length: 0\r\n\r\n")
-    assert response.encoding == b"br, gzip"
+    assert response.told[b"content-encoding"] == b"br, gzip"
+    assert response.told[b"x-a"] == b"1"

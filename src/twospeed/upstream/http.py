@@ -163,8 +163,8 @@ class HttpExchange(msgspec.Struct, eq=False):
                 await connection.news(deadline)
             self.status = response.status
             self.headers = response.headers
-            if response.encoding:
-                self._decode(response.encoding)
+            if b"content-encoding" in response.told:
+                self._decode(response.told[b"content-encoding"])
         except BaseException:  # cancelled and timed out as well
             connection.abort()
             raise

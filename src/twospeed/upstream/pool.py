@@ -79,8 +79,8 @@ class Pool:
         if self.closed or not connection.done():
             connection.abort()
         elif not self._line:
-            told = connection.response.keep_alive
-            lifetime = self._lifetime(told) if told else self._keep_alive
+            told = connection.response.told
+            lifetime = self._lifetime(told[b"keep-alive"]) if b"keep-alive" in told else self._keep_alive
             connection.rest(asyncio.get_running_loop().time() + lifetime)
             self._idle[connection] = None
         elif self._line[0].fresh:
