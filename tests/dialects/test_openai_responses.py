@@ -5,7 +5,7 @@ import json
 import pytest
 
 from twospeed.dialects import seals
-from twospeed.dialects.openai_responses import DIALECT
+from twospeed.dialects.openai_responses import DIALECT, Item
 from twospeed.errors import Fault, Kind
 from twospeed.types import Request
 
@@ -19,6 +19,7 @@ ITEMS = [
     {"type": "function_call_output", "call_id": "c1", "output": "a.py"},
     {"type": "custom_tool_call_output", "call_id": "c2", "output": "done"},
 ]
+NESTING = Item.__struct_fields__[2:]  # all but type and role
 
 
 def decoded(**members: object) -> Request:
@@ -106,6 +107,31 @@ def test_depth_and_repeated_models_are_refused():
     ):
         with pytest.raises(Fault):
             DIALECT.decode(body, "/responses")
+
+
+@pytest.mark.parametrize(("levels", "fits"), [(128, True), (129, False), (300, False)])
+@pytest.mark.parametrize(
+    ("above", "shape"),
+    [
+        *((3, '{"model":"m","input":[{"type":"x","' + name + '":@},{"content":"%"}]}') for name in NESTING),
+        (3, '{"model":"m","input":[{"content":"%","summary":@},{"content":"hi"}]}'),
+        (3, '{"model":"m","input":[{"content":"%"},{"content":"hi","odd":@}]}'),
+        (5, '{"model":"m","input":[{"role":"user","content":[{"type":"input_text","text":"%","odd":@}]}]}'),
+        (1, '{"model":"m","input":[{"content":"%"}],"instructions":@}'),
+        (1, '{"model":"m","input":"%","tools":@}'),
+        (1, '{"model":"m","input":[{"content":"%"}],"odd":@}'),
+    ],
+)
+@pytest.mark.parametrize("text", ["", "[{]}" * 2_000])
+def test_depth_is_bounded(levels: int, fits: bool, above: int, shape: str, text: str):
+    """A body nests 128 levels and no more, whichever member of an item nests and however long the body is."""
+    body = shape.replace("@", "[" * (levels - above) + "]" * (levels - above)).replace("%", text).encode()
+    if fits:
+        assert DIALECT.decode(body, "/responses").model == "m"
+        return
+    with pytest.raises(Fault) as caught:
+        DIALECT.decode(body, "/responses")
+    assert caught.value.message == "Invalid request body: nested more than 128 levels deep."
 
 
 def test_only_the_model_changes():

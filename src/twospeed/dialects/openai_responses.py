@@ -7,7 +7,7 @@ Source: OpenAI API reference, "Responses"; what real clients send is in the gold
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 
@@ -24,11 +24,13 @@ from twospeed.dialects import (
 )
 from twospeed.dialects.again import Again
 from twospeed.dialects.body import (
+    Span,
     bad,
     check_utf8,
     encode_name,
     lenient,
     missing,
+    model_at,
     model_name,
     placed,
     read,
@@ -41,18 +43,20 @@ from twospeed.dialects.wishes import stripped, wishes
 from twospeed.errors import Fault
 from twospeed.types import NULL, Conversation, Declared, Message, Request
 
+T = TypeVar("T")
 Limit = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)] | None
 _QUOTE, _ARRAY = 0x22, 0x5B
-_TOOLS_INSIDE = depth.LIMIT - 1
+_MEMBER = depth.LIMIT - 1  # levels left for a member of the body
+_INSIDE = depth.LIMIT - 3  # for one of an item
 _ACTING_TYPES = ("mcp", "code_interpreter", "computer")  # types of tools begin so
 _SCHEMAS = frozenset({"json_schema", "json_object"})
 
 
-class View(msgspec.Struct, gc=False):
+class View(msgspec.Struct, Generic[T], gc=False):
     """What is read of a request body."""
 
     model: msgspec.Raw
-    input: msgspec.Raw = NULL
+    input: T = NULL  # type: ignore[assignment]  # absent where it is no JSON text and no list
     instructions: msgspec.Raw = NULL
     stream: bool | None = None
     max_output_tokens: Limit = None
@@ -85,10 +89,24 @@ class Item(msgspec.Struct, gc=False):
     encrypted_content: msgspec.Raw = NULL
 
 
+class Plain(Item, forbid_unknown_fields=True, gc=False):
+    """An item with nothing in it but fields whose depth is known: only those that stay JSON text can nest.
+
+    An input that does not fit is decoded as it comes instead, and all of it is looked into.
+    """
+
+    summary: msgspec.Raw = NULL
+    id: str | None = None
+    call_id: str | None = None
+    status: str | None = None
+    phase: str | None = None
+    namespace: str | None = None
+
+
 class Parsed(msgspec.Struct):
     """The view and its items; None where the input is text."""
 
-    view: View
+    view: View[Any]
     items: list[Item] | None
 
 
@@ -124,7 +142,8 @@ class TextOptions(msgspec.Struct, gc=False):
     format: Format | None = None
 
 
-_view = msgspec.json.Decoder(View)
+_plain = msgspec.json.Decoder(View[list[Plain]])
+_view = msgspec.json.Decoder(View[msgspec.Raw])
 _items = msgspec.json.Decoder(list[Item])
 _kinds: msgspec.json.Decoder[list[Kinded] | None] = msgspec.json.Decoder(list[Kinded] | None)
 _tools: msgspec.json.Decoder[list[Tool] | None] = msgspec.json.Decoder(list[Tool] | None)
@@ -145,7 +164,7 @@ class OpenAiResponses:
     def decode(self, body: bytes, endpoint: str) -> Request:
         """Read a request body. Raises: Fault BAD_REQUEST."""
         view, said, model, at = _recall.read(body)
-        items = said if memoryview(view.input)[0] == _ARRAY else None
+        items = said if _listed(view.input) else None
         bound = _bound(view, items)
         return Request(
             self.name,
@@ -217,30 +236,74 @@ class OpenAiResponses:
 DIALECT: Dialect = OpenAiResponses()
 
 
-def _read(body: bytes) -> Read[View, Item]:
+def _read(body: bytes) -> Read[View[Any], Item]:
     check_utf8(body)
+    try:
+        view = _plain.decode(body)
+    except (msgspec.DecodeError, RecursionError):  # unusual or wrong: the second look tells which
+        return _read_unusual(body)
+    if not view.input or not isinstance(view.input, list):
+        return _read_unusual(body)
+    model, items = model_name(view.model), view.input
+    said = [text for item in items for text in _texts(item) if text is not NULL]
+    long = (said[0], said[-1]) if said else (NULL, NULL)
+    return view, [*items], model, _checked(body, view, said, _INSIDE, long)
+
+
+def _read_unusual(body: bytes) -> Read[View[Any], Item]:
     view = read(_view, body)
-    model, items = model_name(view.model), _items_of(view)
-    if view.tools is not NULL and memoryview(view.tools)[0] not in b"[n":
+    model, said = model_name(view.model), view.input
+    items = _items_of(view)
+    return view, items, model, _checked(body, view, [said], _MEMBER, (said, said))
+
+
+def _checked(
+    body: bytes, view: View[Any], said: list[msgspec.Raw], room: int, long: tuple[msgspec.Raw, msgspec.Raw]
+) -> Span:
+    """Return where the model is, once nothing nests too deep. Raises: Fault BAD_REQUEST.
+
+    Args:
+        said: What is in the input, which may nest `room` levels.
+        long: First and last of it.
+    """
+    instructions, tools = view.instructions, view.tools
+    if tools is not NULL and memoryview(tools)[0] not in b"[n":
         raise bad("tools", "expected array")
-    asked = (view.input, view.instructions)
-    if not (depth.shallow(asked, _TOOLS_INSIDE) and depth.shallow_again(view.tools)):
+    if depth.flat(body):
+        return model_at(body, view.model, body)
+    if not (depth.shallow(said, room) and depth.shallow((instructions,), _MEMBER) and depth.shallow_again(tools)):
         raise too_deep()
-    long = [(value, value) for value in (*asked, view.tools)]
-    return view, items, model, placed(body, view.model, long)
+    return placed(body, view.model, (long, (instructions, instructions), (tools, tools)))
 
 
-def _items_of(view: View) -> list[Item]:
+def _texts(item: Plain) -> tuple[msgspec.Raw, ...]:
+    """Return what may nest."""
+    return (
+        item.content,
+        item.name,
+        item.arguments,
+        item.input,
+        item.action,
+        item.output,
+        item.encrypted_content,
+        item.summary,
+    )
+
+
+def _items_of(view: View[msgspec.Raw]) -> list[Item]:
     """Return the items of the input, none where it is a text. Raises: Fault BAD_REQUEST."""
-    asked = memoryview(view.input)[0]
-    if asked == _ARRAY:
+    if _listed(view.input):
         return read(_items, view.input, "input")
     if view.input == NULL:
         if not _bound(view, None) and view.prompt == NULL:
             raise missing("input")
-    elif asked != _QUOTE:
+    elif memoryview(view.input)[0] != _QUOTE:
         raise bad("input", "expected a string or an array of items")
     return []
+
+
+def _listed(said: list[Plain] | msgspec.Raw) -> bool:
+    return isinstance(said, list) or memoryview(said)[0] == _ARRAY
 
 
 _recall = Recall(_read, ("instructions", "tools"))
@@ -254,7 +317,7 @@ def _acting(tools: msgspec.Raw) -> bool:
 _acts = Again(_acting)
 
 
-def _bound(view: View, items: list[Item] | None) -> str:
+def _bound(view: View[Any], items: list[Item] | None) -> str:
     """Return the field that refers to what only one provider keeps, "" for none."""
     if view.previous_response_id:
         return "previous_response_id"
