@@ -59,6 +59,14 @@ def test_json_names_every_attempt():
     assert row["usage"]["estimated"] is True
 
 
+def test_json_is_plain_ascii_whatever_it_tells():
+    """A name in any alphabet, and half a character, come back as they were; the line itself has neither."""
+    for model in ("modèle-漢-😀", "\ud83d", "plain", "\x7f\x00"):
+        line = json_line(finished(requested_model=model))
+        assert line.isascii()
+        assert json.loads(line)["model"] == model
+
+
 def test_a_refused_request_has_a_line_too():
     """A request that reached no backend still says why."""
     assert "fault=model_not_found" in text_line(finished(attempts=[], usage=None, fault=Kind.MODEL_NOT_FOUND, tier=""))

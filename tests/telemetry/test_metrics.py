@@ -4,6 +4,7 @@ from tests.openmetrics import parse
 from tests.telemetry.records import DEEP, FAST, SAMPLED, TRACE, attempt, record
 
 from twospeed.errors import MEANING, Kind
+from twospeed.telemetry import TOGETHER
 from twospeed.telemetry.exposition import OPEN_METRICS, render
 from twospeed.telemetry.instruments import (
     ATTEMPTS,
@@ -18,7 +19,7 @@ from twospeed.telemetry.instruments import (
     TIER_DOWN,
     TOKENS,
 )
-from twospeed.telemetry.metrics import RULES, SERIES, TOGETHER, Metrics, Reading
+from twospeed.telemetry.metrics import RULES, SERIES, Metrics, Reading
 from twospeed.types import Backend, Price, Usage, Verdict, Weighed
 
 HERE = ("fast", "near", "spark", "eu")

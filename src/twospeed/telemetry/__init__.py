@@ -8,6 +8,10 @@ from pydantic import Field
 from twospeed.types import Settings
 from twospeed.units import Fraction, PositiveCount, PositiveDuration
 
+TOGETHER = (
+    16  # records that a sink works off at once: for all but the first its code and data are in the processor's caches
+)
+
 Endpoint = Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+(/[^?#\s]*)?$")]
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from twospeed.errors import Kind as Fault
 from twospeed.policy.tracing import exported
+from twospeed.telemetry import TOGETHER
 from twospeed.telemetry.bills import ROOM as BILLS
 from twospeed.telemetry.bills import Bills
 from twospeed.telemetry.instruments import (
@@ -41,7 +42,6 @@ from twospeed.telemetry.snapshot import Point, Snapshot, copied
 from twospeed.telemetry.tally import Tally
 from twospeed.types import Attempt, Backend, Record
 
-TOGETHER = 16  # records counted at once: what counting needs is then in the processor's caches, at a third of the cost
 SERIES = 2_000
 COUNTED = 1_700  # of them for what is counted here; the rest is for what is looked up
 MARKS = 24  # what notes count, tiers and outcomes together
@@ -91,7 +91,7 @@ class Metrics:
         self._waiting: list[Record] = []
 
     def __call__(self, record: Record) -> None:
-        """Take a finished record. It is counted at the latest with TOGETHER - 1 others, see there."""
+        """Take a finished record. It is counted at the latest with TOGETHER - 1 others."""
         self._waiting.append(record)
         if len(self._waiting) >= TOGETHER:
             self._count()
