@@ -106,9 +106,9 @@ class Attempts:
         """End an attempt: `kind` None when its whole answer was delivered."""
         if not attempt.close(kind, self._clock(), self._limits, self._health, detail):
             return
-        if attempt.permit is not None:
-            self._vigil.end(attempt.permit)
-        used = attempt.usage
+        permit, used = attempt.permit, attempt.usage
+        if permit is not None:
+            self._vigil.end(permit)
         if kind is None and used is not None and not used.estimated:
             backend = attempt.row.backend.name
             self._estimates.observe(backend, attempt.body_bytes, used.input_tokens, used.output_tokens)
@@ -155,11 +155,12 @@ class _Course:
         """Do what a command says, an attempt as far as it goes; return what came of it, None for an answer that has begun."""
         if not isinstance(command, Admit):
             return await self._rested(race, command)
-        clock, candidate = self._attempts._clock, command.candidate
-        refused = await self._admit(candidate)
+        attempts, candidate = self._attempts, command.candidate
+        clock, link = attempts._clock, attempts._links[candidate.backend.name]
+        refused = await self._admit(candidate, link)
         if refused is not None:
             return Refused(command.attempt, refused)
-        attempt = self._opened(candidate)
+        attempt = self._opened(candidate, link)
         try:
             await attempt.connect(race.admitted(clock()), clock)
             await self._begun(attempt, race.connected(clock()))
@@ -167,7 +168,7 @@ class _Course:
             return TICK
         except Fault as fault:
             return self._failed(command.attempt, attempt, fault)
-        if attempt.link.metered:
+        if link.metered:
             self._learn(attempt)
         return None
 
@@ -181,10 +182,9 @@ class _Course:
         if isinstance(command, Cancel) and self.current is not None:
             self._attempts.close(self.current, command.kind)
 
-    async def _admit(self, candidate: Candidate) -> Fault | None:
+    async def _admit(self, candidate: Candidate, link: Link) -> Fault | None:
         """Ask whether an attempt may be made; keep the permit, or return why not."""
-        attempts, name = self._attempts, candidate.backend.name
-        link, request = attempts._links[name], self._job.request
+        attempts, name, request = self._attempts, candidate.backend.name, self._job.request
         barred = self._barred(candidate, link)
         if barred is not None:
             return barred
@@ -241,14 +241,13 @@ class _Course:
             tried = [attempt for attempt in tried if attempt.backend is not first.backend]
         return candidate.probe or any(attempt.backend.provider == candidate.backend.provider for attempt in tried)
 
-    def _opened(self, candidate: Candidate) -> Try:
+    def _opened(self, candidate: Candidate, link: Link) -> Try:
         """Begin an attempt that was let in, and its row in the record."""
-        attempts, record = self._attempts, self._record
-        row = Attempt(candidate.backend, attempts._clock(), hedge=self.hedge)
+        record = self._record
+        row = Attempt(candidate.backend, self._attempts._clock(), hedge=self.hedge)
         record.attempts.append(row)
         if record.trace is not None:
             row.span = child(record.trace, len(record.attempts))
-        link = attempts._links[candidate.backend.name]
         attempt = self.current = Try(self._job, candidate, link, row, self._permit)
         self._permit = None
         return attempt
@@ -310,7 +309,8 @@ class _Leg(_Course):
             return Admitted(command.attempt) if refused is None else Refused(command.attempt, refused)
         assert isinstance(command, Open | Begin)
         clock, deadline = self._attempts._clock, self._plan.deadline
-        attempt = self.current or self._opened(self._candidate)
+        candidate = self._candidate
+        attempt = self.current or self._opened(candidate, self._attempts.link(candidate))
         try:
             if isinstance(command, Open):
                 await attempt.connect(deadline, clock)
@@ -331,7 +331,7 @@ class _Leg(_Course):
             self.hedge = True
             if not self._attempts.may_hedge(self._plan, candidate.backend.name):
                 return Fault(Kind.OVERLOADED, "no hedge now", retry_after=1.0)
-        return await self._admit(candidate)
+        return await self._admit(candidate, self._attempts.link(candidate))
 
     def drop(self, kind: Kind) -> None:
         """Close it, or give back what it was admitted with."""

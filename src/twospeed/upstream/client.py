@@ -234,23 +234,22 @@ class Try(msgspec.Struct, eq=False):
         self.link.under_way -= 1
         if self.exchange is not None:
             self.exchange.close()
-        row = self.row
+        row, permit = self.row, self.permit
         row.ended_at, row.kind, row.detail = now, kind, detail
-        self._settle(kind, limits)
+        if permit is not None:
+            self._settle(permit, kind, limits)
+        backend, first = row.backend.name, row.first_token_at
         if kind is None:
-            waited = row.first_token_at - row.started_at if row.first_token_at is not None else None
-            health.succeeded(row.backend.name, waited)
+            health.succeeded(backend, None if first is None else first - row.started_at)
         elif MEANING[kind].trips:
-            health.failed(row.backend.name, kind)
+            health.failed(backend, kind)
         elif self.candidate.probe:
-            health.released(row.backend.name)
+            health.released(backend)
         return True
 
-    def _settle(self, kind: Kind | None, limits: Limits) -> None:
-        if self.permit is None:
-            return
+    def _settle(self, permit: Permit, kind: Kind | None, limits: Limits) -> None:
         if not self.sent or kind in _REFUNDED:
-            limits.refund(self.permit)
+            limits.refund(permit)
             return
         usage = self.usage or (self.reader.usage if self.reader else None)
         if usage is None:
@@ -260,7 +259,7 @@ class Try(msgspec.Struct, eq=False):
         self.usage = usage
         if kind not in _UNBILLED or usage.output_tokens:
             self.row.usage = usage
-        limits.settle(self.permit, usage.input_tokens, usage.output_tokens)
+        limits.settle(permit, usage.input_tokens, usage.output_tokens)
 
     def _cut_off(self, usage: Usage) -> Usage:
         """Return the usage of a stream that ended early: what it said at its start, and the output that came since."""
