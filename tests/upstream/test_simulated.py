@@ -73,7 +73,7 @@ async def test_what_is_due_together_is_read_together():
     while await fast.read(later()):
         reads += 1
     assert reads < 10
-    slow = await transport(tokens_per_second=10, jitter=0, output_tokens={"median": 5, "spread": 0}).connect(later())
+    slow = await transport(tokens_per_second=4, jitter=0, output_tokens={"median": 5, "spread": 0}).connect(later())
     await send(slow)
     assert [(await slow.read(later())).count(b'"content"') for _ in range(3)] == [1, 1, 1]
 
