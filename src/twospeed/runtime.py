@@ -48,6 +48,7 @@ from twospeed.upstream.simulated import SimulatedTransport
 NO_LIMIT = Limit()
 TRACE_HEADERS = frozenset({b"traceparent", b"tracestate"})  # written by the proxy itself
 clock = time.monotonic
+_ID_BYTES = 12
 
 
 def remember(loaded: Loaded, host: Host | None = None) -> Memory:
@@ -86,6 +87,7 @@ class Runtime:
     ) -> None:
         self.loaded = loaded
         self.memory = memory
+        self.new_id = partial(next, ids())
         self.dialects: dict[str, Dialect] = discover()
         self.callers = callers(loaded)
         self.origins = frozenset(origin.encode() for origin in loaded.config.listen.cors)
@@ -138,11 +140,6 @@ class Runtime:
         watches = loaded.config.classify.mode == "observe"
         return Policy(Rules(loaded.config.rules), watches, switching if switching.active else None)
 
-    @staticmethod
-    def new_id() -> str:
-        """Make a request id that is unique without asking anyone."""
-        return "req_" + os.urandom(12).hex()
-
     async def close(self, after: "Runtime | None" = None) -> None:
         """Close idle connections that `after` has no use for; those in use end with their requests."""
         kept = set(after.transports.values()) if after else set()
@@ -190,6 +187,14 @@ class Runtime:
             link.headers = ((b"content-type", b"application/json"),)
             link.forward = frozenset({b"x-twospeed-simulate"})
         return link
+
+
+def ids() -> Iterator[str]:
+    """Make request ids, unique without asking anyone."""
+    while True:
+        chance = os.urandom(_ID_BYTES * 64).hex()  # the kernel is asked once for many
+        for at in range(0, len(chance), 2 * _ID_BYTES):
+            yield "req_" + chance[at : at + 2 * _ID_BYTES]
 
 
 def _caps(loaded: Loaded) -> Caps:

@@ -3,13 +3,15 @@
 Source: the header names of the OpenAI and Anthropic SDKs (seconds), and LiteLLM's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from math import inf
 from typing import NamedTuple
 
 _TOTAL = (b"x-request-timeout", b"x-stainless-timeout", b"x-litellm-timeout")
 _IDLE = (b"x-stainless-read-timeout", b"x-litellm-stream-timeout")
-_NAMES = frozenset(_TOTAL + _IDLE)
+_IN_ORDER = _TOTAL + _IDLE
+_NAMES = frozenset(_IN_ORDER)
 LEAST = 0.05  # seconds; less is a mistake rather than a wish
 
 
@@ -31,13 +33,17 @@ def patience(headers: Mapping[bytes, bytes]) -> Patience:
     """
     if _NAMES.isdisjoint(headers):
         return ENDLESS
-    return Patience(_least(headers, _TOTAL), _least(headers, _IDLE))
+    return _read(tuple(map(headers.get, _IN_ORDER)))
 
 
-def _least(headers: Mapping[bytes, bytes], names: tuple[bytes, ...]) -> float:
+@lru_cache(maxsize=64)  # a client says the same each time
+def _read(values: tuple[bytes | None, ...]) -> Patience:
+    return Patience(_least(values[: len(_TOTAL)]), _least(values[len(_TOTAL) :]))
+
+
+def _least(values: Iterable[bytes | None]) -> float:
     ours = inf
-    for name in names:
-        value = headers.get(name)
+    for value in values:
         if value is not None and value.replace(b".", b"", 1).isdigit():
             ours = min(ours, max(LEAST, float(value)))
     return ours
