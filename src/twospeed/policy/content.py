@@ -14,6 +14,7 @@ WHOLE_BYTES = 12_288  # contents up to this size are read whole
 EDGE_BYTES = 6_144  # of longer ones, this much of the head and of the tail
 AFTER_BYTES = 1_536  # and this much behind the block in which the head ends
 SEARCHED_BYTES = 262_144  # of what is left out, this much before the tail is searched for fences
+BLANK_BYTES = 4  # of JSON text at most where nothing is said: null, "", []
 MAX_TEXTS = 6
 MAX_FENCES = 400
 SYSTEM = ("system", "developer")  # roles of system texts
@@ -66,7 +67,7 @@ def is_list(raw: msgspec.Raw) -> bool:
 
 def is_blank(content: msgspec.Raw) -> bool:
     """Say whether a content is null, "" or []."""
-    return len(content) <= 4
+    return len(content) <= BLANK_BYTES
 
 
 def texts_of(content: msgspec.Raw) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from twospeed.policy.content import Parts, is_blank, open_all
+from twospeed.policy.content import BLANK_BYTES, Parts, open_all
 from twospeed.types import NULL, Conversation, Message
 
 WINDOW = 24  # messages opened, newest last
@@ -118,7 +118,7 @@ def stage(conversation: Conversation, opened: Sequence[Parts] | None = None) -> 
         return _NOWHERE
     acts: list[_Act] = []
     failed: list[bool] = []
-    steps = reads = asked = 0
+    reads = quiet = asked = 0
     reading = waiting = False
     for message, parts in zip(newest, parted, strict=True):
         if message.role == "tool":
@@ -127,9 +127,10 @@ def stage(conversation: Conversation, opened: Sequence[Parts] | None = None) -> 
         elif message.role == "assistant":
             called, looked = _acts(message, parts)
             acts += called
-            reads += looked
-            steps += len(called) - (looked if looked and _silent(message, parts) else 0)
             waiting, reading = False, 0 < len(called) == looked
+            if looked:
+                reads += looked
+                quiet += looked if _silent(message, parts) else 0
         elif message.role == "user":
             results = [part for part in parts if part.type == "tool_result"] if parts else ()
             failed += [bool(part.is_error) or (not reading and _fails(part.content)) for part in results]
@@ -138,7 +139,7 @@ def stage(conversation: Conversation, opened: Sequence[Parts] | None = None) -> 
     edits, recent = [act[0] for act in acts].count("edits"), sum(failed[-RECENT:])
     repeats = len(acts) - asked - len(set(acts[asked:]))
     runs = len(acts) - reads - edits
-    return Stage(steps, reads, edits, runs, recent, sum(failed) - recent, repeats, waiting)
+    return Stage(len(acts) - quiet, reads, edits, runs, recent, sum(failed) - recent, repeats, waiting)
 
 
 def _calls(messages: Sequence[Message]) -> bool:
@@ -147,8 +148,8 @@ def _calls(messages: Sequence[Message]) -> bool:
 
 def _silent(message: Message, parts: Parts) -> bool:
     if parts is None:
-        return is_blank(message.content)
-    return not any(part.type == "text" and len(part.text) > 4 for part in parts)
+        return len(message.content) <= BLANK_BYTES
+    return not any(part.type == "text" and len(part.text) > BLANK_BYTES for part in parts)
 
 
 def _acts(message: Message, parts: Parts) -> tuple[tuple[_Act, ...], int]:
