@@ -210,6 +210,16 @@ def test_ends_that_are_not_seen_at_once(whole: bool):
     assert looked_at < (2 * len(TEXT) if whole else 300)
 
 
+def test_no_end_is_looked_for_at_length(monkeypatch: pytest.MonkeyPatch):
+    """A body of very many odd messages costs no more than any of its size."""
+    tried: list[object] = []
+    monkeypatch.setattr(recall, "_end", lambda _, message: tried.append(message) or -1)
+    odd = body([{"content": 1, "odd": {}}] * 3_000)
+    reader = Reader()
+    assert reader.told(odd) == reader.told(odd) == [len(odd)]
+    assert len(tried) <= 2 * recall._TRIED
+
+
 def test_what_is_held_is_bounded():
     """However many conversations come by, the oldest are let go, and none takes all the room."""
     size = len(body(turns(7, last="0")))

@@ -24,8 +24,9 @@ LONG = 16_384  # bytes from which on a body is worth being remembered: a shorter
 _WORTH = 4_096  # bytes that must be saved
 _VALUE_BYTES = 512  # of a value that is worth being looked for
 _HELD = 1 << 23  # bytes of all that is held
-_MESSAGE = 256  # bytes that a message takes besides its text
+_MESSAGE = 512  # bytes that a message takes besides its text
 _STEP, _SAMPLE = 4_096, 64  # a body is filed under a sample of it, taken at the last step within its messages
+_TRIED = 8  # messages whose end is looked for
 _TURNS, _VALUE = b"0}", b"[]"  # stubs: for messages from the first content on, for a value of its own
 # Plain members behind the last text of a message, and the end of it.
 _REST = re.compile(rb'(?:\s*+,\s*+"[^"\\]*+"\s*+:\s*+(?:"[^"\\]*+"|[-+.\w]++))*+\s*+\}')
@@ -39,16 +40,8 @@ class Said(Protocol):
 
 V = TypeVar("V")
 M = TypeVar("M", bound=Said)
+Cut = tuple[int, int, bytes, str]  # a stretch of a body that is known, its stub, and the field it is, "" for messages
 Read = tuple[V, list[M], str, Span]  # a dialect's view, its messages (empty where there is a text), model and its place
-
-
-class Cut(NamedTuple):
-    """A stretch of a body that is known, and what stands for it: the value of a field, or messages where that is ""."""
-
-    begin: int
-    end: int
-    stub: bytes
-    field: str = ""
 
 
 class Told(NamedTuple, Generic[M]):
@@ -66,11 +59,11 @@ class Told(NamedTuple, Generic[M]):
 
     def cuts(self, body: bytes, end: int) -> list[Cut]:
         """Return what is known of a body that begins like this one up to `end`, in order."""
-        cuts = [Cut(self.begin, end, _TURNS)]
+        cuts = [(self.begin, end, _TURNS, "")]
         for field, (place, value) in self.values.items():
             at = place if place >= 0 else len(body) + place
             if place >= 0 or (at >= end and body.startswith(value, at)):
-                cuts.append(Cut(at, at + len(value), _VALUE, field))
+                cuts.append((at, at + len(value), _VALUE, field))
         cuts.sort()
         return cuts
 
@@ -137,23 +130,25 @@ class Recall(Generic[V, M]):
             view, messages, model, (at, until) = self._parse(text)
         except Fault:  # said by who reads it whole
             return None
+        first = messages[0].content if messages else NULL
         gone = moved = 0
-        for cut in cuts:
-            stub = getattr(view, cut.field) if cut.field else messages[0].content if messages else NULL
-            if start(text, stub) != cut.begin - gone:
+        for begin, stop, stub, field in cuts:
+            left = begin - gone
+            if start(text, getattr(view, field) if field else first) != left:
                 return None
-            less = cut.end - cut.begin - len(cut.stub)
-            moved += less if at > cut.begin - gone else 0
-            gone += less
-            if cut.field:
-                setattr(view, cut.field, told.values[cut.field][1])
+            gone += stop - begin - len(stub)
+            if at > left:
+                moved = gone
+            if field:
+                setattr(view, field, told.values[field][1])
         return view, [*told.messages[:count], *messages[1:]], model, (at + moved, until + moved)
 
     def _anew(self, body: bytes) -> Read[V, M]:
         read = self._parse(body)
         told = _told(body, read[0], read[1], self._fields)
         if told is not None:
-            self._keep(body[_step(told.end) :][:_SAMPLE], told)
+            at = _step(told.end)
+            self._keep(body[at : at + _SAMPLE], told)
         return read
 
     def _filed(self, body: bytes) -> bytes:
@@ -180,10 +175,8 @@ class Recall(Generic[V, M]):
 
 def _told(body: bytes, view: object, messages: Sequence[M], fields: Sequence[str]) -> Told[M] | None:
     """Return what is worth being held of a body, None for nothing."""
-    kept, end = list(messages), -1
-    while kept and (end := _end(body, kept[-1])) < 0:
-        kept.pop()
-    begin = start(body, kept[0].content) if kept else -1
+    begin = start(body, messages[0].content) if messages else -1
+    count, end = _last(body, messages)
     if not 0 <= begin < end:
         return None
     values, saved = {}, end - begin
@@ -193,19 +186,29 @@ def _told(body: bytes, view: object, messages: Sequence[M], fields: Sequence[str
         if at >= 0 and len(value) >= _VALUE_BYTES:
             values[field] = (at if at < begin else at - len(body), value)
             saved += len(value)
-    return Told(body, begin, end, kept, values) if saved >= _WORTH else None
+    return Told(body, begin, end, messages[:count], values) if saved >= _WORTH else None
+
+
+def _last(body: bytes, messages: Sequence[M]) -> tuple[int, int]:
+    """Return up to which of the last few messages the end is seen, and where that is; -1 for none."""
+    for count in range(len(messages), max(0, len(messages) - _TRIED), -1):
+        if (end := _end(body, messages[count - 1])) >= 0:
+            return count, end
+    return 0, -1
 
 
 def _shortened(body: bytes, cuts: Sequence[Cut]) -> bytes:
-    parts, at = [], 0
-    for cut in cuts:
-        parts += [body[at : cut.begin], cut.stub]
-        at = cut.end
-    return b"".join([*parts, body[at:]])
+    parts: list[bytes] = []
+    at = 0
+    for begin, end, stub, _ in cuts:
+        parts += body[at:begin], stub
+        at = end
+    parts.append(body[at:])
+    return b"".join(parts)
 
 
 def _step(end: int) -> int:
-    return (end - _SAMPLE) // _STEP * _STEP
+    return max(0, end - _SAMPLE) // _STEP * _STEP
 
 
 def _end(body: bytes, message: Any) -> int:
