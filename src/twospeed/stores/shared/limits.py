@@ -26,6 +26,7 @@ _MICRO = 1_000_000
 
 class _Pool(msgspec.Struct, gc=False):
     row: memoryview
+    windows: memoryview  # of the row
     meter: Meter
     leases: Leases  # of this worker
     limit: Limit | None = None  # of this worker's latest ask
@@ -43,6 +44,7 @@ class SharedLimits:
         self._region = table.region
         self._table = table
         self._worker = worker
+        self._own_busy, self._own_seen = _BUSY + worker, _SEEN + worker
         self._clock = clock
         self._lease = lease
         self._pools: dict[str, _Pool] = {}
@@ -126,19 +128,21 @@ class SharedLimits:
 
     def _open(self, name: str) -> _Pool:
         row = self._table.open(name)
-        pool = self._pools[name] = _Pool(row, Meter(row[_METER:_BUSY]), Leases(self._lease))
+        windows = row[_METER:_BUSY]
+        pool = self._pools[name] = _Pool(row, windows, Meter(windows), Leases(self._lease))
         return pool
 
     def _enter(self, pool: _Pool) -> bool:
         held = self._region.lock()
-        if pool.row[_METER + MARK]:
+        windows = pool.windows
+        if windows[MARK]:
             pool.meter.repair()
-        pool.row[_METER + MARK] = 1
+        windows[MARK] = 1
         return held
 
     def _leave(self, pool: _Pool, held: bool) -> None:
         if held:
-            pool.row[_METER + MARK] = 0
+            pool.windows[MARK] = 0
             self._region.unlock()
 
     def _finish(self, permit: Permit) -> tuple[_Pool, bool, float]:
@@ -153,8 +157,9 @@ class SharedLimits:
 
     def _publish(self, pool: _Pool, now: float) -> None:
         """Tell the others how many requests of this worker are under way, and that it is alive."""
-        pool.row[_BUSY + self._worker] = len(pool.leases)
-        pool.row[_SEEN + self._worker] = int(now * _MICRO)
+        row = pool.row
+        row[self._own_busy] = len(pool.leases)
+        row[self._own_seen] = int(now * _MICRO)
 
     def _busy(self, pool: _Pool, now: float, most: int) -> int:
         """Count the requests under way; the lapsed ones are looked for when there seem to be `most` or more."""
@@ -163,7 +168,7 @@ class SharedLimits:
         if busy < most:
             return busy
         pool.leases.busy(now, 0)
-        row[_BUSY + self._worker] = len(pool.leases)
+        row[self._own_busy] = len(pool.leases)
         silent = int((now - self._lease) * _MICRO)
         for worker in range(WORKERS):
             if row[_BUSY + worker] and row[_SEEN + worker] <= silent:

@@ -8,12 +8,12 @@ A worker that is stopped while it holds the lock must not stop the others: after
 may miscount by a request or two, and for a while they do not wait again.
 """
 
-import fcntl
 import mmap
 import os
 import sys
 import time
 from collections.abc import Iterator
+from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
 from hashlib import blake2b
 from struct import Struct
 
@@ -27,6 +27,7 @@ _WORD = 8
 FIRST = 8  # cell at which tables may begin
 _MAGIC = 0x7477_6F73_7065_6503  # "twospee" and the version of the layout
 _PAIR = Struct("qq")
+_TRY = LOCK_EX | LOCK_NB
 
 
 class Region:
@@ -45,14 +46,14 @@ class Region:
     def lock(self) -> bool:
         """Take the lock; False when its holder did not give it back in time and the caller goes on without."""
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            flock(self._descriptor, _TRY)
         except BlockingIOError:
             return self._wait()
         return True
 
     def unlock(self) -> None:
         """Give the lock back; harmless when it is not held."""
-        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        flock(self._descriptor, LOCK_UN)
 
     def _wait(self) -> bool:
         # Spins, because holders need a few microseconds; blocking would leave the event loop to a stopped process.
@@ -61,7 +62,7 @@ class Region:
         while time.monotonic() < patience:
             os.sched_yield()
             try:
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                flock(self._descriptor, _TRY)
             except BlockingIOError:
                 continue
             return True
