@@ -5,7 +5,8 @@ import json
 import msgspec
 import pytest
 
-from twospeed.policy.content import parts_of, string_of, texts_of
+from twospeed.policy.content import open_all, parts_of, string_of, texts_of
+from twospeed.types import NULL, Message
 
 
 @pytest.mark.parametrize("unit", ['\\"quoted\\" ', "\\n", "é中 ", "\U0001f600", "\\ud83d\\ude00 ", "x", "\\\\ "])
@@ -35,3 +36,14 @@ def test_anything_else_has_no_text(content: bytes):
     """Odd content reads as nothing."""
     assert texts_of(msgspec.Raw(content)) == []
     assert not parts_of(msgspec.Raw(content))
+
+
+def test_plain_messages_are_opened_like_others():
+    """A conversation of plain texts has no parts; one list in it is found wherever it stands."""
+    plain = [Message("user", msgspec.Raw(text)) for text in (b'"[1]"', b"null", b'""', b'"x"')]
+    assert open_all([*plain, Message("user")]) == [None] * 5
+    listed = Message("user", msgspec.Raw(b'[{"type": "text", "text": "x"}]'))
+    for place in range(5):
+        opened = open_all([*plain[:place], listed, *plain[place:]])
+        assert [parts is not None for parts in opened] == [at == place for at in range(5)]
+    assert parts_of(NULL) is None

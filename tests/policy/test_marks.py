@@ -67,3 +67,29 @@ def test_a_read_only_sub_agent_is_seen_by_its_tools():
     system = marks.system_marks(said("x", system=raw("You are a file search specialist.")))
     assert marks.read_only_agent(["Glob", "Grep", "Read"], system)
     assert not marks.read_only_agent(["Glob", "Edit"], system)
+
+
+def test_a_long_conversation_is_searched_for_plan_mode_at_both_ends():
+    """A note of the client in the last messages counts, or in the first; what lies between is too old to be looked at."""
+    plain = [Message("user" if place % 2 else "assistant", raw("Go on.")) for place in range(60)]
+    for place in range(60):
+        noted = Message("system", raw("Plan mode is active."))
+        asked = Conversation("/v1/chat/completions", [*plain[:place], noted, *plain[place + 1 :]])
+        seen = marks.plan_mode(asked, marks.System(False, False, False))
+        assert seen == (1 <= place <= marks.NOTED_FIRST or place >= 60 - marks.NOTED + marks.NOTED_FIRST)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "small"),
+    [
+        ("Write a commit message for this diff.", "+ x = 1", "side_call"),
+        ("Complete the code.", "x = <cursor>", "cursor"),
+        ("Complete the code.", "x = 1", ""),
+        ("Complete the code at █.", "", "cursor"),
+        ("", "x = <cursor>", ""),
+        ("Write a commit message. " * 20, "", ""),
+    ],
+)
+def test_small_work_is_told_by_few_words(text: str, code: str, small: str):
+    """A short instruction for a commit message or a hole in code is small; the same words in a long one are not."""
+    assert marks.small_work(text, code) == small

@@ -57,3 +57,12 @@ def test_more_instructions_than_are_remembered():
     for number in range(REMEMBERED + 8):
         reader.ask(asks(f"Rename step_{number} to stage_{number}."), [None])
     assert answer(reader, asks(ASKED), Stage()) == before
+
+
+def test_the_same_words_about_other_code_are_another_ask():
+    """What is remembered of an ask is found by its code as well: only one of these has a hole in it."""
+    reader = Reader(LEARNED)
+    for hole, small in (("<cursor>", "cursor"), ("1", ""), ("<cursor>", "cursor")):
+        asked = asks(f"Complete the code.\n```python\nx = {hole}\n```")
+        known = reader.known(asked, open_all(asked.messages))
+        assert (known.small, known.ask.code) == (small, f"x = {hole}")
