@@ -65,6 +65,7 @@ async def test_unix_sockets(tmp_path: Path, opened: Open):
     server.start()
     try:
         stores = await opened(server, settings=RedisStore(url=f"unix://{tmp_path}/socket?db=3"))
+        await until(lambda: stores.replica.state == "ok")  # Redis listens there a moment after its port
         await admitted(stores.limits, ask(Limit(rpm=5)))
         assert server.do("INFO", "keyspace").keys() == {"db3"}
     finally:
