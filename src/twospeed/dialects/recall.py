@@ -162,7 +162,7 @@ class Recall(Generic[V, M]):
         """Hold a body, unless it alone would crowd out the others; of those the oldest go."""
         if key in self._told:
             self._forget(key)
-        if told.weight > self._held // 8:
+        if told.weight > self._held // 4:
             return
         self._told[key] = told
         self._room -= told.weight
