@@ -87,9 +87,7 @@ class Reply(Struct, eq=False):
         self.bytes_out += len(data)
         if data and not self._bare:
             chunk = data if self._http10 else b"%x\r\n%b\r\n" % (len(data), data)
-            if self._held:
-                chunk = self._release() + chunk
-            line.transport.write(chunk)
+            line.transport.write(self._release() + chunk if self._held else chunk)
         return not line.paused
 
     def beat(self, data: bytes) -> None:
