@@ -33,25 +33,49 @@ _EDIT_NAME = re.compile(r"edit|write|replace|patch|insert|create|apply|multi_?ed
 _LOOK = re.compile(
     rb'(?:"|&&|;|\||\\n|cd \S+)\s*(?:cat|ls|find|grep|rg|head|tail|sed -n|pwd|wc|tree|git (?:log|diff|status|show|grep|blame))\b'
 )
-_WRITE = re.compile(rb"sed -i|<<|>>? ?[\w./]+\.\w+|\.write(?:_text)?\(|tee |patch |git apply|mv |rm |mkdir |touch ")
-_RUN = re.compile(
-    rb"pytest|unittest|\btest|npm |cargo |go (?:test|build|run)|make\b|python|node |mvn|gradle|javac|gcc|tox"
+
+
+class _Signs:
+    """What a text may say: one of these words, or one of these patterns, each found by the word it begins with.
+
+    Many times faster than one pattern of all of them, which is tried at every letter.
+    """
+
+    def __init__(self, words: tuple[str, ...], patterns: dict[str, str]) -> None:
+        self._words = words
+        self._patterns = [(word, re.compile(word + rest, re.ASCII)) for word, rest in patterns.items()]
+
+    def stand_in(self, text: str) -> bool:
+        """Say whether the text says any of it."""
+        if any(map(text.__contains__, self._words)):
+            return True
+        return any(word in text and pattern.search(text) is not None for word, pattern in self._patterns)
+
+
+_WRITES = _Signs(
+    ("sed -i", "<<", ".write(", ".write_text(", "tee ", "patch ", "git apply", "mv ", "rm ", "mkdir ", "touch "),
+    {">": r">? ?[\w./]+\.\w+"},
 )
-# What reports a failure, in lower case: these words, and these patterns, each behind the word it begins with.
-_FAILURES = (
-    *("error:", "traceback (most recent", "command not found", "no such file", "not found in", "no match"),
-    *("did not match", "assertion", "syntax error", "syntaxerror", "fatal:"),
+_RUNS = _Signs(
+    (
+        *("pytest", "unittest", "npm ", "cargo ", "go test", "go build", "go run", "python", "node ", "mvn", "gradle"),
+        *("javac", "gcc", "tox"),
+    ),
+    {"test": r"(?<!\wtest)", "make": r"\b"},
 )
-_CODE = r"[ _-]?(?:code|status)?\W{1,12}(?:with )?(?:code )?[1-9]"
-_SIGNS = tuple(
-    (word, re.compile(word + rest, re.ASCII))
-    for word, rest in (
-        ("exit", r"(?:ed)?" + _CODE),
-        ("return", _CODE),
-        ("failed", r"\b(?<!\wfailed)"),
-        ("panic", r"(?:ked)?[: ]"),
-        ("is_error", r".{0,3}true"),
-    )
+_EXIT_CODE = r"[ _-]?(?:code|status)?\W{1,12}(?:with )?(?:code )?[1-9]"
+_FAILURES = _Signs(
+    (
+        *("error:", "traceback (most recent", "command not found", "no such file", "not found in", "no match"),
+        *("did not match", "assertion", "syntax error", "syntaxerror", "fatal:"),
+    ),
+    {
+        "exit": r"(?:ed)?" + _EXIT_CODE,
+        "return": _EXIT_CODE,
+        "failed": r"\b(?<!\wfailed)",
+        "panic": r"(?:ked)?[: ]",
+        "is_error": r".{0,3}true",
+    },
 )
 
 
@@ -191,14 +215,8 @@ def _fails(content: msgspec.Raw) -> bool:
 
 @lru_cache(REMEMBERED)
 def _reports_failure(head: bytes, tail: bytes) -> bool:
-    return _names_failure(head) or _names_failure(tail)
-
-
-def _names_failure(end: bytes) -> bool:
-    text = end.decode("latin-1").lower()  # in text, words are found twice as fast as in bytes
-    if any(map(text.__contains__, _FAILURES)):
-        return True
-    return any(word in text and sign.search(text) is not None for word, sign in _SIGNS)
+    # Bytes as text, one letter each: in text, words are found twice as fast.
+    return any(_FAILURES.stand_in(end.decode("latin-1").lower()) for end in (head, tail))
 
 
 @lru_cache(REMEMBERED)
@@ -207,9 +225,10 @@ def _kind(name: str, arguments: bytes) -> str:
     kind = _kind_by_name(name)
     if kind:
         return kind
-    if _WRITE.search(arguments):
+    text = arguments.decode("latin-1")
+    if _WRITES.stand_in(text):
         return "edits"
-    if _RUN.search(arguments):
+    if _RUNS.stand_in(text):
         return "runs"
     return "reads" if _LOOK.search(arguments) else "runs"
 
