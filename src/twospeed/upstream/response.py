@@ -61,7 +61,7 @@ class Response:
         self.parts: list[bytes] = []
         self.on_body = self.parts.append  # called by the parser for each run of body bytes
         self._parser = HttpResponseParser(self)
-        self._fields: list[bytes] = []  # names and values in turn, as they came
+        self._fields: list[tuple[bytes, bytes]] = []  # of a head that is not complete, or of a trailer
         self._until_eof = False
         self.headers: list[tuple[bytes, bytes]] = []
         self.told: dict[bytes, bytes] = {}
@@ -138,20 +138,19 @@ class Response:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Called by the parser for each field of a head or trailer; nobody looks at those of a trailer."""
-        self._fields += name, value
+        self._fields.append((name.lower(), value.rstrip()))
 
     def on_headers_complete(self) -> None:
         """Called by the parser at the end of each head."""
         status = self._parser.get_status_code()
         if status in _INTERIM:
             return
-        fields = self._fields
-        headers = list(zip(map(bytes.lower, fields[::2]), map(bytes.rstrip, fields[1::2]), strict=True))
+        headers = self.headers = self._fields
+        self._fields = []
         told = dict(headers)
         if len(told) < len(headers):
             told = _joined(headers)
-        fields.clear()  # an open stream is to hold little
-        self.headers, self.told = headers, told
+        self.told = told
         coding = told.get(b"transfer-encoding")
         trouble = self._trouble(status, coding)
         if trouble:
