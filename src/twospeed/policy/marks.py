@@ -131,14 +131,11 @@ def plan_mode(conversation: Conversation, system: System) -> bool:
     messages = conversation.messages
     if len(messages) > NOTED + 1:
         messages = [*messages[: NOTED_FIRST + 1], *messages[NOTED_FIRST - NOTED :]]
-    roles = [message.role for message in messages]
-    for role in SYSTEM:
-        if role in roles[1:] and any(m.role == role and _note_plans(m.content) for m in messages[1:]):
-            return True
-    if "user" not in roles:
-        return False
-    roles.reverse()
-    return _message_plans(_ends(messages[-1 - roles.index("user")].content))
+    roles = [message.role for message in reversed(messages)]
+    noted = any(map(roles[:-1].__contains__, SYSTEM))
+    if noted and any(m.role in SYSTEM and _note_plans(m.content) for m in messages[1:]):
+        return True
+    return "user" in roles and _message_plans(_ends(messages[-1 - roles.index("user")].content))
 
 
 def _note_plans(content: msgspec.Raw) -> bool:
