@@ -15,6 +15,7 @@ from twospeed.dialects.named import LONGEST, named
         (b'{"text": "say \\"model\\": \\"no\\""}', ("", "")),
         (b'{"id": "a\\u0062"}', ("", "")),
         (b'{"id"', ("", "")),
+        (b'data: x, "id": ', ("", "")),
         (b"", ("", "")),
     ],
 )

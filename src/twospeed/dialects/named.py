@@ -4,8 +4,10 @@ A search for two keys instead of a parse: every API puts both before what the mo
 are escaped. What is not found, or is no plain word, is "".
 """
 
+import re
+
 LONGEST = 128  # characters
-_KEYS = (b'"id"', b'"model"')
+_VALUE = re.compile(rb'\s*:\s*"([^"]{0,%d})' % LONGEST)
 
 
 def named(said: bytes) -> tuple[str, str]:
@@ -17,16 +19,12 @@ def named(said: bytes) -> tuple[str, str]:
     >>> named(b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","model": "m"}')
     ('chatcmpl-1', 'm')
     """
-    answer, model = (_text(said, key) for key in _KEYS)
-    return answer, model
+    return _text(said, b'"id"'), _text(said, b'"model"')
 
 
 def _text(said: bytes, key: bytes) -> str:
     at = said.find(key)
-    if at < 0:
-        return ""
-    begin = said.find(b'"', at + len(key)) + 1
-    if said[at + len(key) : begin - 1].strip() != b":":
-        return ""  # a number, or no value at all
-    found = said[begin : begin + LONGEST].partition(b'"')[0]
-    return found.decode("ascii", "ignore") if b"\\" not in found else ""
+    found = _VALUE.match(said, at + len(key)) if at >= 0 else None
+    if found is None or b"\\" in found[1]:
+        return ""  # a number, no value at all, or no plain word
+    return found[1].decode("ascii", "ignore")
