@@ -9,7 +9,7 @@ import pytest
 from tests.stores.shared.conftest import Spawn
 
 from twospeed.stores.shared import Tables, attach, create
-from twospeed.stores.shared.rows import FIRST, HEAD, KEY, Region, Table, allocate
+from twospeed.stores.shared.rows import FIRST, HEAD, KEY, Region, Table, allocate, digest
 
 
 @pytest.fixture
@@ -26,6 +26,14 @@ def test_names_find_their_rows(table: Table):
     assert first != second
     assert table.claim("a") == first == table.peek("a")
     assert sorted(table.name(number) for number in table.taken()) == ["a", "b"]
+
+
+def test_no_name_is_taken_for_another():
+    """However many names come by, each is known by two numbers of its own, the second time as the first."""
+    names = [f"s{number}" for number in range(3_000)]
+    first = [digest(name) for name in names]
+    assert len(set(first)) == len(names)
+    assert [digest(name) for name in names] == first
 
 
 def test_looking_does_not_claim(table: Table):

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
+from functools import lru_cache
 from hashlib import blake2b
 from struct import Struct
 
@@ -160,6 +161,7 @@ class Table:
         row[KEY] = key[0]  # last: a row without it is free
 
 
+@lru_cache(maxsize=1024)  # one request asks for the name of its session several times
 def digest(name: str) -> tuple[int, int]:
     """Return the two integers a name is known by, the same in every process; the first is never 0."""
     first, second = _PAIR.unpack(blake2b(name.encode(), digest_size=16).digest())
