@@ -27,7 +27,7 @@ from twospeed.policy.keystroke import CancelOlder, Stroke
 from twospeed.policy.limit import Permit, Refusal
 from twospeed.policy.money import bill
 from twospeed.policy.plan import Planner
-from twospeed.policy.session import identify
+from twospeed.policy.session import named, opened
 from twospeed.quotas import Quotas, refused
 from twospeed.relay import Reply, interrupt, relay
 from twospeed.resume import Resume, may_resume
@@ -178,11 +178,11 @@ class Proxy:
 
     def _name(self, record: Record, call: Call, request: Request) -> None:
         """Say whose request this is and which session it belongs to."""
-        dialect = call.dialect
-        session = identify(call.caller.name, call.headers, dialect.declared(request), dialect.opening(request))
-        record.session, record.session_source = session
+        dialect, caller, headers = call.dialect, call.caller.name, call.headers
+        session = named(caller, headers, dialect.declared(request))
+        record.session, record.session_source = session or opened(caller, headers, dialect.opening(request))
         record.requested_model, record.stream = request.model[:128], request.stream
-        if b"idempotency-key" in call.headers:
+        if b"idempotency-key" in headers:
             request.stateful = True  # another provider does not know the key, so a replay may act twice (R3)
 
     async def _due(self, call: Call, request: Request, plan: Plan, record: Record) -> Permit:

@@ -54,18 +54,26 @@ def identify(
     >>> identify("ann", {b"x-session-id": b"title-7"}, None, ()) == identify("ann", {b"x-session-id": b"7"}, None, ())
     True
     """
+    return named(caller, headers, declared) or opened(caller, headers, opening)
+
+
+def named(caller: str, headers: Mapping[bytes, bytes], declared: Declared | None) -> Session | None:
+    """Return the session that the client names itself, None where it names none."""
     if not _NAMED.isdisjoint(headers):
         for name in _HEADERS:
             value = headers.get(name)
             if value:
                 return Session(_digest(caller, value.removeprefix(b"title-")), _NAMES[name])
-    if declared:
-        return Session(_digest(caller, declared.id.encode()), declared.source)
-    if opening:
-        # Cline takes up a session in a terminal under another runtime than it began with; the AI SDK names it last.
-        agent = headers.get(b"user-agent", b"").partition(b" runtime/")[0]
-        return Session(_digest(caller, agent + b"\n" + bounded(opening)), "opening")
-    return NOBODY
+    return Session(_digest(caller, declared.id.encode()), declared.source) if declared else None
+
+
+def opened(caller: str, headers: Mapping[bytes, bytes], opening: Sequence[bytes]) -> Session:
+    """Return the session that a conversation with this opening belongs to."""
+    if not opening:
+        return NOBODY
+    # Cline takes up a session in a terminal under another runtime than it began with; the AI SDK names it last.
+    agent = headers.get(b"user-agent", b"").partition(b" runtime/")[0]
+    return Session(_digest(caller, agent + b"\n" + bounded(opening)), "opening")
 
 
 def bounded(parts: Sequence[bytes]) -> bytes:
