@@ -58,13 +58,12 @@ def remaining(headers: Sequence[Pair], now_wall: float) -> list[Left]:
     >>> remaining([(b"x-ratelimit-remaining-requests", b"59"), (b"x-ratelimit-reset-requests", b"1s")], 0.0)
     [Left(dimension='rpm', remaining=59, reset_after=1.0)]
     """
-    named = dict(headers)
-    if _REMAINING.keys().isdisjoint(named):
-        return []
     found: list[Left] = []
+    named: dict[bytes, bytes] | None = None
     for name, value in headers:
         known = _REMAINING.get(name)
         if known is not None and value.isdigit():
+            named = named or dict(headers)
             reset = _instant(named.get(known[1]), now_wall)
             if reset is not None:
                 found.append(Left(known[0], int(value[:15]), reset))

@@ -122,29 +122,29 @@ class Try(msgspec.Struct, eq=False):
 
     async def begin(self, deadline: float, now: Callable[[], float]) -> None:
         """Send the request and read up to the commit point. Raises: TimeoutError; Fault of any backend kind."""
-        spoken, path, headers, body = self._put()
+        spoken, path, written, body = self._put()
         exchange = self.exchange
         assert exchange is not None
         self.sent = True
         try:
-            await exchange.send(path, headers, body, deadline)
+            await exchange.send(path, written, body, deadline)
         except Fault as fault:
             if not self._stale(exchange, fault):
                 raise
             exchange.close()
             exchange = self.exchange = await self.link.transport.connect(deadline, True)
-            await exchange.send(path, headers, body, deadline)
+            await exchange.send(path, written, body, deadline)
         del body  # a long one need not wait for the answer
         row = self.row
         row.status = self.status = exchange.status
-        self.headers = exchange.headers
-        told = dict(reversed(exchange.headers))  # the first of a name counts
-        row.request_id = (told.get(b"x-request-id") or told.get(b"request-id", b""))[:128].decode("latin-1")
+        self.headers = headers = exchange.headers
+        request_id = find(headers, b"x-request-id") or find(headers, b"request-id")
+        row.request_id = request_id[:128].decode("latin-1")
         if not 200 <= exchange.status < 300:
             refusal = await self._refused(exchange, deadline)
             raise retold(refusal) if self.translated else refusal
         if self.job.request.stream:
-            if not told.get(b"content-type", b"").lower().startswith(b"text/event-stream"):
+            if not find(headers, b"content-type").lower().startswith(b"text/event-stream"):
                 raise Fault(Kind.BAD_ANSWER, detail="a stream was asked for, the content type is not text/event-stream")
             await self._until_content(spoken, exchange, deadline)
         else:

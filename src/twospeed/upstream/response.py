@@ -20,6 +20,7 @@ _INTERIM = frozenset({100, *range(102, 200)})  # 101 would be the end of HTTP
 _FINAL = range(200, 600)
 _BODILESS = (204, 304)
 _VERSIONS = ("1.1", "1.0")
+_TELLING = frozenset({b"content-length", b"transfer-encoding", b"content-encoding", b"keep-alive"})
 _FIRST_BYTE = ord("H")
 
 
@@ -31,8 +32,8 @@ class Response:
     """The response a connection is reading.
 
     `status`: 0 until the head is complete; interim (1xx) heads do not count.
-    `headers`: the head's fields in order, names in lower case. `told`: the same by name, repeated ones joined with ", ".
-    Both hold once `status` does.
+    `headers`: the head's fields in order, names in lower case. `told`: the framing ones by name, repeated ones joined
+    with ", ". Both hold once `status` does.
     `parts`: body bytes not taken yet, in order; `held`: the memory they take, in bytes, at most.
     `heard`: at least one byte came. `complete`: the body came to its proper end.
     `reusable`: the connection may carry another request once this one is complete.
@@ -42,7 +43,6 @@ class Response:
     __slots__ = (
         "_barren",
         "_bodiless",
-        "_fields",
         "_parser",
         "_until_eof",
         "complete",
@@ -61,7 +61,6 @@ class Response:
         self.parts: list[bytes] = []
         self.on_body = self.parts.append  # called by the parser for each run of body bytes
         self._parser = HttpResponseParser(self)
-        self._fields: list[tuple[bytes, bytes]] = []  # of a head that is not complete, or of a trailer
         self._until_eof = False
         self.headers: list[tuple[bytes, bytes]] = []
         self.told: dict[bytes, bytes] = {}
@@ -134,23 +133,26 @@ class Response:
         """Called by the parser at the first byte of a head."""
         if self.complete:
             raise _Stop
-        self._fields = []  # those of an interim head are forgotten
+        self.headers = []  # those of an interim head are forgotten
+        self.told = {}
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Called by the parser for each field of a head or trailer; nobody looks at those of a trailer."""
-        self._fields.append((name.lower(), value.rstrip()))
+        """Called by the parser for each field of a head or trailer."""
+        if self.status:
+            return  # trailers are dropped
+        name = name.lower()
+        value = value.rstrip()
+        self.headers.append((name, value))
+        if name in _TELLING:
+            told = self.told
+            told[name] = b"%b, %b" % (told[name], value) if name in told else value
 
     def on_headers_complete(self) -> None:
         """Called by the parser at the end of each head."""
         status = self._parser.get_status_code()
         if status in _INTERIM:
             return
-        headers = self.headers = self._fields
-        self._fields = []
-        told = dict(headers)
-        if len(told) < len(headers):
-            told = _joined(headers)
-        self.told = told
+        told = self.told
         coding = told.get(b"transfer-encoding")
         trouble = self._trouble(status, coding)
         if trouble:
@@ -199,10 +201,3 @@ class Response:
     def _refuse(self, why: str) -> None:
         self.complete = False
         self.failure = (Kind.PROTOCOL_ERROR, f"invalid answer: {why}")
-
-
-def _joined(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    told: dict[bytes, bytes] = {}
-    for name, value in headers:
-        told[name] = b"%b, %b" % (told[name], value) if name in told else value
-    return told
