@@ -194,7 +194,8 @@ class RedisLimits:
         back = ceil(min(forgotten, WINDOW) * RATE)
         debts = pool.owed
         charges = [charge for charge in debts.charges(now) if charge[0] >= back]
-        charges += [charge for charge in pool.own.charges(now) if charge[0] < back]
+        if back:
+            charges += [charge for charge in pool.own.charges(now) if charge[0] < back]
         if forgotten:
             pool.backlog.clear()  # what was corrected here is told as it is now
         if charges or not pool.link.up:

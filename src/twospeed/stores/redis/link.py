@@ -108,13 +108,13 @@ class Counts(msgspec.Struct):
 
 
 class _Call(msgspec.Struct):
-    deadline: float
     answer: "asyncio.Future[object] | None" = None
     late: Callable[[object], None] | None = None
     lost: Callable[[], None] | None = None
     whole: tuple[Word, ...] = ()  # a script's call for a Redis that does not know it, where there is no form
     form: Form | None = None
     line: str = ""
+    deadline: float = 0.0
     expired: bool = False
 
 
@@ -164,7 +164,7 @@ class Link(asyncio.Protocol):
     def ask(self, script: Script, keys: tuple[str, ...], words: tuple[Word, ...]) -> "asyncio.Future[object]":
         """Run a script and return its answer to be awaited. Raises: Trouble, also from the future."""
         answer: asyncio.Future[object] = self._loop.create_future()
-        call = _Call(self._deadline, answer, whole=("EVAL", script.source, len(keys), *keys, *words))
+        call = _Call(answer, whole=("EVAL", script.source, len(keys), *keys, *words))
         self._send(call, _packed(("EVALSHA", script.digest, *call.whole[2:])))
         return answer
 
@@ -184,7 +184,7 @@ class Link(asyncio.Protocol):
         Raises: Trouble, also from the future.
         """
         answer: asyncio.Future[object] = self._loop.create_future()
-        self._send(_Call(self._deadline, answer, late, lost, (), form, line), form.packed(line))
+        self._send(_Call(answer, late, lost, (), form, line), form.packed(line))
         return answer
 
     def tell(
@@ -198,12 +198,12 @@ class Link(asyncio.Protocol):
 
         Raises: Trouble, when there is no connection.
         """
-        self._send(_Call(self._deadline, None, heard, lost, (), form, line), form.packed(line))
+        self._send(_Call(None, heard, lost, (), form, line), form.packed(line))
 
     def command(self, *words: Word) -> "asyncio.Future[object]":
         """Run a plain command. Raises: Trouble, also from the future."""
         answer: asyncio.Future[object] = self._loop.create_future()
-        self._send(_Call(self._deadline, answer), _packed(words))
+        self._send(_Call(answer), _packed(words))
         return answer
 
     def latest(self) -> int:
@@ -219,7 +219,7 @@ class Link(asyncio.Protocol):
 
     def notify(self, *words: Word) -> None:
         """Run a plain command whose answer nobody waits for. Raises: Trouble, when there is no connection."""
-        self._send(_Call(self._deadline), _packed(words))
+        self._send(_Call(), _packed(words))
 
     async def run(self) -> None:
         """Keep the connection until cancelled."""
@@ -273,13 +273,10 @@ class Link(asyncio.Protocol):
         self._ahead = 0
         writer.transport.set_protocol(self)
 
-    @property
-    def _deadline(self) -> float:
-        return self._loop.time() + self._timeout
-
     def _send(self, call: _Call, packed: bytes) -> None:
         if self._writer is None:
             raise Trouble("no connection")
+        call.deadline = self._loop.time() + self._timeout
         self.counts.calls += 1
         if not self._out:
             self._loop.call_soon(self._flush)
@@ -327,7 +324,6 @@ class Link(asyncio.Protocol):
     def _refused(self, call: _Call, text: str) -> None:
         whole = call.form.whole(call.line) if call.form else call.whole
         if text.startswith("NOSCRIPT") and whole:
-            call.deadline = self._deadline
             self._send(call, _packed(whole))
             return
         kind = next((kind for kind in _KINDS if kind in text), "error")
