@@ -208,7 +208,7 @@ async def test_bytes_nobody_asked_for_close_the_connection():
     """An idle connection that speaks is dropped: the next request would get the wrong answer."""
     connection = Connection()
     line = Line(connection)
-    connection.rest(now() + FAR)
+    connection.rest(FAR)
     connection.data_received(ok())
     assert (connection.closed, line.said) == (True, ["abort"])
     with pytest.raises(Fault) as caught:
@@ -234,7 +234,7 @@ async def test_idle_connection_closes_itself():
     gone = asyncio.Event()
     connection.adopt(lambda lost: gone.set())
     connection.data_received(ok(b""))
-    connection.rest(now() + 0.005)
+    connection.rest(0.005)
     async with asyncio.timeout(10):
         await gone.wait()
     assert (connection.served, connection.closed) == (1, True)

@@ -156,12 +156,12 @@ class Connection(asyncio.Protocol):
         # An answer may come before its request was written out: what is still to be written would foul the next one.
         return response.reusable and not response.parts and self._transport.get_write_buffer_size() == 0
 
-    def rest(self, until: float) -> None:
-        """Become idle; closes itself at `until`, or when anything comes."""
+    def rest(self, seconds: float) -> None:
+        """Become idle; closes itself after so many seconds, or when anything comes."""
         if self.asked:
             self.served += 1
             self.asked = False
-        self._deadline = until
+        self._deadline = until = self._loop.time() + seconds
         if until < self._timer_at:
             self._arm(until)
 

@@ -81,12 +81,12 @@ class Pool:
         elif not self._line:
             told = connection.response.told
             lifetime = self._lifetime(told[b"keep-alive"]) if b"keep-alive" in told else self._keep_alive
-            connection.rest(asyncio.get_running_loop().time() + lifetime)
+            connection.rest(lifetime)
             self._idle[connection] = None
         elif self._line[0].fresh:
             connection.abort()
         else:
-            connection.rest(asyncio.get_running_loop().time() + self._keep_alive)
+            connection.rest(self._keep_alive)
             self._line.popleft().granted.set_result(connection)
 
     def lost(self, connection: Connection) -> None:
