@@ -13,7 +13,7 @@ from twospeed.errors import Fault
 from twospeed.policy.access import Caller
 from twospeed.policy.arms import Arms, Asked, Assigned
 from twospeed.policy.catalogue import Catalogue
-from twospeed.policy.choose import Case, Chooser, Policy, unserved
+from twospeed.policy.choose import Case, Choice, Chooser, Policy, unserved
 from twospeed.policy.classify import Classifier
 from twospeed.policy.completing import completing, family_notes
 from twospeed.policy.content import open_all
@@ -26,7 +26,7 @@ from twospeed.policy.headers import Pair
 from twospeed.policy.language import language
 from twospeed.policy.marks import has_image
 from twospeed.policy.patience import patience
-from twospeed.policy.plan import Needs, Planner, fitting
+from twospeed.policy.plan import Needs, Planner, Route, fitting
 from twospeed.policy.race import MAX_ATTEMPTS
 from twospeed.policy.scope import repo
 from twospeed.policy.signals import signals
@@ -162,6 +162,8 @@ class Deciding:
             settled = self._chooser.settled(
                 request, call.headers, call.caller, dialect.served_by, record.session, switches
             )
+            if isinstance(settled, Route):
+                settled = self._classified(call, request, settled)
             if settled is not None:
                 return settled
         case = Case(
@@ -185,6 +187,17 @@ class Deciding:
         if not backends and not hasattr(dialect, "estimate"):
             raise unserved(request)
         return verdict, backends
+
+    def _classified(self, call: Call, request: Request, route: Route) -> Choice | None:
+        """Find tier and backends where classification alone decides; None where those cannot serve."""
+        dialect = call.dialect
+        verdict = self._classifier.classify(dialect.conversation(request))
+        choice = self._planner.within_reach(verdict, route, call.caller, dialect.served_by)
+        if not choice[1]:
+            return None
+        if verdict.score is not None:
+            self._classifier.adapt(verdict.tier)
+        return choice
 
     def _explain(self, call: Call, record: Record, request: Request, verdict: Verdict, plan: Plan) -> None:
         """Put the decision into words, where the client or the trace wants them."""

@@ -25,8 +25,8 @@ class Desk:
         catalogue = Catalogue((SPARK, LARGE), {"quick": ["fast"], "any": ["auto"]}, tiers)
         names = {backend.name: catalogue.names_of(backend) for backend in (SPARK, LARGE)}
         self.affinity = MemoryAffinity(lambda: 0.0, 60.0, 10)
-        planner = Planner(catalogue.lanes, names, Notes(), self.affinity)
-        self.chooser = Chooser(catalogue, planner, policy or Policy())
+        self.planner = Planner(catalogue.lanes, names, Notes(), self.affinity)
+        self.chooser = Chooser(catalogue, self.planner, policy or Policy())
 
     def settled(self, model="fast", headers=None, caller=ANN, served_by=ANY, session="s", switches=None, **more):
         request = Request("openai_chat", "/v1/chat/completions", b"{}", model, (0, 0), None, **more)
@@ -55,9 +55,12 @@ def test_what_a_name_alone_decides_is_what_is_chosen(model, served_by, caller):
     for bound in ("", "", "previous_response_id", "previous_response_id"):
         chosen = outcome(desk.chosen, model, caller, served_by, bound=bound)
         settled = outcome(desk.settled, model, None, caller, served_by, bound=bound)
+        if isinstance(settled, Route):
+            assert settled.tier is None
+            settled = desk.planner.within_reach(Verdict("deep", ("score",)), settled, caller, served_by)
         assert settled == chosen or settled is None
         if isinstance(chosen[0], Verdict):
-            assert (settled is None) == (model in ("any", "auto") or not chosen[1])
+            assert (settled is None) == (not chosen[1] or bool(bound and model in ("any", "auto")))
 
 
 def test_a_name_does_not_decide_where_anything_else_has_a_say():

@@ -261,7 +261,9 @@ def _asked_effort(view: View[Message]) -> str:
     return (_lenient(_text, view.reasoning_effort) or (inner.effort if inner else None) or "").lower()
 
 
-def _lenient(decoder: msgspec.json.Decoder[T], value: msgspec.Raw) -> T | None:
+def _lenient(decoder: msgspec.json.Decoder[T | None], value: msgspec.Raw) -> T | None:
+    if value is NULL:
+        return None
     try:
         return decoder.decode(value)
     except msgspec.ValidationError:

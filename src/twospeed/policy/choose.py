@@ -65,7 +65,7 @@ class Chooser:
         self._planner = planner
         self._policy = policy
         self._by_name = not (policy.rules or policy.observe)  # nothing of the operator's comes before a name
-        self._settled: dict[tuple[str, str, tuple[str, ...], str], Choice | None] = {}
+        self._settled: dict[tuple[str, str, tuple[str, ...], str], Choice | Route | None] = {}
 
     def settled(
         self,
@@ -75,10 +75,11 @@ class Chooser:
         served_by: tuple[str, ...],
         session: str,
         switches: Switches | None,
-    ) -> Choice | None:
+    ) -> Choice | Route | None:
         """Return what `choose` says where the requested name alone decides; that is worked out once for each name.
 
-        None where anything else has a say: a rule, a flag, an operator, a header, wishes, or what the request contains.
+        A route where the name leaves it to classification, and that alone decides. None where anything else has a say: a rule, a
+        flag, an operator, a header, or wishes.
 
         Raises: Fault MODEL_NOT_FOUND.
         """
@@ -112,10 +113,10 @@ class Chooser:
             backends = self._wished(request, caller, verdict, list(backends), served_by)
         return verdict, backends
 
-    def _by_name_alone(self, request: Request, caller: Caller, served_by: tuple[str, ...]) -> Choice | None:
+    def _by_name_alone(self, request: Request, caller: Caller, served_by: tuple[str, ...]) -> Choice | Route | None:
         route = self._route(caller, request)
         if route.tier is None:
-            return None
+            return None if request.bound else route
         served_by = (request.dialect,) if request.bound else served_by
         choice = self._planner.within_reach(pinned(route, route.tier), route, caller, served_by)
         return choice if choice[1] else None
