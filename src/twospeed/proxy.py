@@ -28,6 +28,7 @@ from twospeed.policy.limit import Permit, Refusal
 from twospeed.policy.money import bill
 from twospeed.policy.plan import Planner
 from twospeed.policy.session import named, opened
+from twospeed.policy.tracing import exported
 from twospeed.quotas import Quotas, refused
 from twospeed.relay import Reply, interrupt, relay
 from twospeed.resume import Resume, may_resume
@@ -258,6 +259,8 @@ class Proxy:
             if attempt.dropped:
                 record.notes += [f"dropped:{what}" for what in attempt.dropped]
             record.cost = bill(record.attempts)
+            if exported(record):
+                attempt.name()
             if record.thread and self._switching is not None:
                 self._switching.served(record)
         if due is not None:

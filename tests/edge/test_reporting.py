@@ -33,6 +33,18 @@ async def test_a_callers_trace_goes_through_with_its_fallback():
     assert plain(first.attributes)["error.type"] == "provider_error"
     assert plain(second.attributes)["twospeed.fallback.from"] == "one/m@default"
     assert plain(second.attributes)["twospeed.fallback.reason"] == "provider_error"
+    assert plain(second.attributes)["gen_ai.response.id"].startswith("chatcmpl")
+
+
+async def test_a_streams_trace_says_what_the_answer_calls_itself():
+    """Id and model as the client got them."""
+    with Receiver() as receiver:
+        async with serving(told(receiver)) as server:
+            answer = await server.chat(headers={"traceparent": PARENT}, stream=True)
+            text = await answer.text()
+            await server.server.reporting.close(10)
+        _, attempt = receiver.spans()
+    assert f'"id":"{plain(attempt.attributes)["gen_ai.response.id"]}"' in text.replace(" ", "")
 
 
 async def test_requests_nobody_sampled_leave_nothing():

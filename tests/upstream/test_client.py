@@ -158,14 +158,9 @@ async def test_cut_stream_is_settled_to_what_it_delivered():
     assert notes.heard[1] == ("failed", "a/m@r", Kind.TRUNCATED)
 
 
-async def test_an_answer_is_named_where_it_is_traced():
-    """Id and model stand in the row of an attempt that leaves a span, and cost nothing elsewhere."""
-    body = b'{"id":"chatcmpl-1","model":"m-2026",' + ANSWER[1:]
-    for span, found in (("00f067aa0ba902b7", ("chatcmpl-1", "m-2026")), ("", ("", ""))):
-        candidate = fakes.candidate("a")
-        row = Attempt(candidate.backend, 100.0, span=span)
-        exchange = plain(body)
-        attempt = Try(fakes.job(DIALECT, stream=False), candidate, fakes.link(Transport(exchange)), row, None)
-        await attempt.connect(160.0, CLOCK)
-        await attempt.begin(160.0, CLOCK)
-        assert row.named == found
+async def test_an_answer_is_named_when_that_is_asked_for():
+    """Id and model stand in the row of its attempt then, and cost nothing elsewhere."""
+    attempt = await begun(plain(b'{"id":"chatcmpl-1","model":"m-2026",' + ANSWER[1:], b""), stream=False)
+    assert attempt.row.named == ("", "")
+    attempt.name()
+    assert attempt.row.named == ("chatcmpl-1", "m-2026")

@@ -71,6 +71,8 @@ async def _ask(attempt: Try, deadline: float, listener: Listener, clock: Callabl
         await attempt.begin(min(clock() + timeouts.first_token, deadline) if streamed else deadline, clock)
     except TimeoutError:
         raise Fault(Kind.FIRST_TOKEN_TIMEOUT if streamed else Kind.TOTAL_TIMEOUT) from None
+    if attempt.row.span:
+        attempt.name()
     if attempt.reader is None:
         listener.whole(attempt.held[0])
         return

@@ -152,8 +152,10 @@ class Try(msgspec.Struct, eq=False):
             answer = spoken.answer(whole)
             self.held, self.usage, self.finish = (answer.body or whole,), answer.usage, answer.finish
         row.first_token_at = now()
-        if row.span:
-            row.named = named(b"".join(self.held))
+
+    def name(self) -> None:
+        """Write into the row what the answer calls itself and its model, as far as its beginning says."""
+        self.row.named = named(b"".join(self.held))
 
     def _put(self) -> tuple[Spoken, str, list[Pair], bytes]:
         """Return how the request is put to this provider: in which words, its path, headers and body."""
