@@ -186,6 +186,46 @@ async def test_a_fault_of_the_taker_reaches_who_waits():
         await over
 
 
+@pytest.mark.parametrize("end", [b"", b"0\r\n\r\n", b"no chunk\r\n"])
+async def test_a_fault_of_the_taker_counts_more_than_the_end(end):
+    """Bytes that are wrong and the end of the body in one read: who waits hears of the fault, once."""
+    connection, _, over = streaming()
+    connection.data_received(b"3\r\nbad\r\n" + end)
+    connection.eof_received()
+    with pytest.raises(Fault) as caught:
+        await over
+    assert caught.value.kind is Kind.BAD_ANSWER
+
+
+async def test_a_taker_may_give_the_connection_up():
+    """What it does to the connection ends the handing on; nothing is told twice."""
+    connection, _ = asked()
+    connection.data_received(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+
+    def sink(data: bytes) -> bool:
+        connection.abort()
+        return data == b""
+
+    over = connection.pour(sink, FAR, now() + FAR)
+    connection.data_received(b"2\r\nhi\r\n")
+    assert not await over
+    assert connection.closed
+
+
+async def test_nobody_gets_the_bytes_of_another_request():
+    """A taker of before hears nothing of what is asked next over the same connection."""
+    connection, parts, over = streaming()
+    connection.data_received(b"3\r\nbad\r\n0\r\n\r\n")
+    with pytest.raises(Fault):
+        await over
+    connection.rest(FAR)
+    connection.ask("POST", b"head", b"body")
+    news = connection.news(now() + FAR)
+    connection.data_received(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nother")
+    await news
+    assert (parts, connection.take()) == ([b"bad"], b"other")
+
+
 async def test_bytes_put_the_deadline_off():
     """A stream may last as long as it says something, up to its own deadline."""
     connection, parts, over = streaming(idle=0.02)

@@ -112,6 +112,7 @@ class Connection(asyncio.Protocol):
             raise Fault(Kind.RESET, detail="the connection was closed before it was used")
         self.response.begin(method)
         self.asked = True
+        self._sink = None
         if len(body) > JOIN_LIMIT:
             transport.writelines((head, body))
         else:
@@ -196,14 +197,22 @@ class Connection(asyncio.Protocol):
             self._deadline = deadline if deadline < self._until else self._until
             try:
                 enough = not sink(response.take())
-            except Fault as fault:
-                waiter.set_exception(fault)
-            except BaseException as bug:  # whose request it is must hear of it, too
-                waiter.set_exception(bug)
-                raise
+            except BaseException as error:  # whose request it is must hear of it, and of a bug the loop as well
+                self._stop_pouring(waiter, error)
+                if not isinstance(error, Fault):
+                    raise
+                return
         if enough or response.complete or response.failure is not None:
-            self._sink = None
-            waiter.set_result(enough)
+            self._stop_pouring(waiter, enough)
+
+    def _stop_pouring(self, waiter: asyncio.Future[bool], outcome: bool | BaseException) -> None:
+        self._sink = None
+        if waiter.done():
+            return  # `sink` has given this connection up
+        if isinstance(outcome, BaseException):
+            waiter.set_exception(outcome)
+        else:
+            waiter.set_result(outcome)
 
     def _arm(self, when: float) -> None:
         self._disarm()
