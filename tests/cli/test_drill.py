@@ -83,7 +83,7 @@ async def test_a_drill_that_cannot_be_held_is_a_failed_one(server, capsys, tmp_p
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (["--candidate", "now/old"], 1, "the same version"),
+        (["--candidate", "now/old"], 2, "the same version"),
         (["--caller-key", "env:NOT_THERE"], 2, "NOT_THERE"),
         (["--key", "env:NOT_THERE"], 2, "NOT_THERE"),
     ],
