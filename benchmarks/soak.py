@@ -6,7 +6,8 @@ Chat, completions, responses and messages, plain and streamed, over two provider
 in every way it can; 5% of the clients leave in the middle; Redis, which keeps the limits, is restarted a quarter of the way,
 and the configuration reloaded at a half and at three quarters. Open loop; everything on this machine. Held: no wrong answer,
 no stream that ends without its end or an error, no request unanswered, nothing left over afterwards (tasks, sockets, requests
-at the providers), memory that does not grow. Ends with exit code 1 when that is missed.
+at the providers), memory that does not grow between what disturbs, and not with each of ten reloads at the end. Ends with exit
+code 1 when that is missed.
 """
 
 import asyncio
@@ -33,9 +34,13 @@ DROPS = 0.09  # of the clients try to leave in the middle; half of those have th
 SESSIONS = 4_000
 AWAY = 2.0  # seconds for which Redis is away
 QUIET = 8.0  # seconds until everything must be given back; connections to providers are kept for 2 s
-WARM = 0.2  # of the time, after which memory is looked at
+DISTURBED = (0.25, 0.5, 0.75)  # of the time: when Redis is restarted, and the configuration reloaded
+SETTLED = 0.25  # of the time between two of those, after which memory is looked at
 GROWTH = 0.1  # MB a minute that count as none: what an allocator does
+RELOADS = 10  # at the end, after two that make room for two configurations at once
+EACH = 0.1  # MB that each of them may add
 DONE = "reloads: {'ok': 2, 'refused': 0}"
+Point = tuple[float, float]  # seconds since the start, MB
 BAD = ("wrong", "silent", "misshapen", "unanswered", "late")
 
 CONFIG = """
@@ -61,7 +66,7 @@ class Soak:
         self.outcomes: Counter[tuple[str, bool, str]] = Counter()
         self.refusals: Counter[str] = Counter()
         self.odd: list[tuple[str, Asked, bytes]] = []
-        self.memory: list[tuple[float, float]] = []  # seconds since the start, MB
+        self.memory: list[Point] = []
         self.lag: list[float] = []  # seconds by which requests were sent late
         self.events: list[str] = []
         self._stage, self._server, self._redis = stage, server, redis
@@ -155,12 +160,32 @@ def sockets(pid: int) -> int:
     return sum(os.readlink(entry).startswith("socket:") for entry in Path(f"/proc/{pid}/fd").iterdir())
 
 
-def slope(points: Sequence[tuple[float, float]]) -> float:
-    """Return MB a minute, by least squares."""
-    mean_x = sum(x for x, _ in points) / len(points)
-    mean_y = sum(y for _, y in points) / len(points)
-    spread = sum((x - mean_x) ** 2 for x, _ in points)
-    return 60 * sum((x - mean_x) * (y - mean_y) for x, y in points) / spread if spread else 0.0
+def calm(points: Sequence[Point], seconds: float) -> list[list[Point]]:
+    """Return the stretches between what disturbs, each from when it has settled."""
+    ends = (*DISTURBED[1:], 1.0)
+    stretches = [(begin + SETTLED * (end - begin), end) for begin, end in zip(DISTURBED, ends, strict=True)]
+    return [[point for point in points if begin <= point[0] / seconds < end] for begin, end in stretches]
+
+
+def slope(stretches: Sequence[Sequence[Point]]) -> float:
+    """Return MB a minute by least squares, the same in all stretches, each from a level of its own."""
+    above = below = 0.0
+    for points in stretches:
+        mean_x = sum(x for x, _ in points) / len(points)
+        mean_y = sum(y for _, y in points) / len(points)
+        above += sum((x - mean_x) * (y - mean_y) for x, y in points)
+        below += sum((x - mean_x) ** 2 for x, _ in points)
+    return 60 * above / below if below else 0.0
+
+
+async def reloads(stage: Stage, server: Server, times: int) -> float:
+    """Reload the configuration so many times, each time changed; return MB that each has added."""
+    before = resident(server.process.pid)
+    for number in range(times):
+        stage.rewrite(server, swapped_back if number % 2 else swapped)
+        server.process.send_signal(signal.SIGHUP)
+        await asyncio.sleep(1.5)  # connections that the last one has no use for are gone as well
+    return (resident(server.process.pid) - before) / times
 
 
 async def left_over(stage: Stage, server: Server, providers: Sequence[str]) -> dict[str, int]:
@@ -199,10 +224,12 @@ async def run(minutes: float, rate: float) -> tuple[list[str], bool]:
         cpu = (time.process_time() - cpu) / (minutes * 60)
         await asyncio.sleep(QUIET)
         after = await left_over(stage, server, (one, two))
+        await reloads(stage, server, 2)
+        each = await reloads(stage, server, RELOADS)
         alive = server.process.returncode is None
         bugs = [line for _, line in server.said if "bug:" in line or "Traceback" in line or "exception" in line.lower()]
         redis_lines = [line for _, line in server.said if "redis" in line]
-    return judge(soak, before, after, alive, bugs, redis_lines, cpu)
+    return judge(soak, before, after, alive, bugs, redis_lines, cpu, each)
 
 
 def judge(
@@ -213,6 +240,7 @@ def judge(
     bugs: list[str],
     redis: list[str],
     cpu: float,
+    each: float,
 ) -> tuple[list[str], bool]:
     """Say what came of it."""
     kinds = ["whole", "told", "refused", "left", *BAD]
@@ -223,13 +251,14 @@ def judge(
             rows.append((f"{api}{', streamed' if stream else ''}", *(f"{count:,}" for count in counts)))
     totals = {kind: sum(n for (_, _, what), n in soak.outcomes.items() if what == kind) for kind in kinds}
     rows.append(("all", *(f"{totals[kind]:,}" for kind in kinds)))
-    warm = [point for point in soak.memory if point[0] > WARM * soak.memory[-1][0]]
-    growth = slope(warm)
+    stretches = calm(soak.memory, soak.memory[-1][0])
+    growth = slope(stretches)
+    levels = ", ".join(f"{points[0][1]:.1f} to {points[-1][1]:.1f}" for points in stretches)
     report = [
         *table(rows),
         "",
         f"- Refused: {', '.join(f'{n} x {what}' for what, n in soak.refusals.most_common()) or 'none'}. What disturbed: {', '.join(soak.events)}.",
-        f"- Memory: {soak.memory[0][1]:.1f} MB at the start, {warm[0][1]:.1f} MB when warm, {warm[-1][1]:.1f} MB at the end: {growth:+.3f} MB a minute.",
+        f"- Memory: {soak.memory[0][1]:.1f} MB at the start; after the restart and each reload {levels} MB: {growth:+.3f} MB a minute, {each * 1000:+.0f} KB with each of {RELOADS} reloads at the end.",
         f"- Before the load and {QUIET:.0f} s after it: " + ", ".join(f"{name} {before[name]} and {after[name]}" for name in before) + ".",
         f"- Requests were sent {percentile(soak.lag, 0.5) * 1000:.1f} ms late at the median, {percentile(soak.lag, 0.99) * 1000:.0f} ms at p99; the load generator took {cpu:.0%} of a core.",
         f"- Redis in the log: {len(redis)} lines; bugs in the log: {len(bugs)}; the server was {'alive' if alive else 'DEAD'}.",
@@ -238,7 +267,7 @@ def judge(
         file = HERE / ".build" / f"soak-{kind}-{len(list((HERE / '.build').glob('soak-*')))}"
         file.write_bytes(one.body + b"\n\n" + one.wanted.encode() + b"\n\n" + heard)
         report.append(f"- {kind}: {one.api}{', streamed' if one.stream else ''}, kept in {file.name}")
-    held = alive and not bugs and growth < GROWTH and soak.events[-1:] == [DONE]
+    held = alive and not bugs and growth < GROWTH and each < EACH and soak.events[-1:] == [DONE]
     held = held and not any(totals[kind] for kind in BAD) and all(after[name] <= before[name] for name in before)
     return [*report, *bugs[:5]], held
 
