@@ -1,9 +1,15 @@
 """Every fault of the simulated provider, through the real door: before the commit point and after it."""
 
+import asyncio
+import gc
 import json
 
 import pytest
 from tests.serving import serving
+
+from twospeed.errors import Fault
+from twospeed.policy.race import Race
+from twospeed.upstream.client import Try
 
 BEFORE = {
     "refuse": "connect_failed",
@@ -125,3 +131,17 @@ async def test_everything_down_is_told_with_a_true_status():
     assert body["error"]["code"] == "provider_error"
     assert "x-request-id" in answer.headers
     assert answer.headers["x-twospeed-attempts"] == "2"
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("model", ["lone", "pair"])
+@pytest.mark.parametrize("fault", ["http_500", "http_429:2", "reset:0", "malformed:0", "truncate:3", "error_event:3"])
+async def test_a_request_that_failed_is_forgotten(fault: str, model: str, stream: bool):
+    """Nothing holds a fault once its request is over: what a fault's traceback leads to would stay in memory with it."""
+    async with serving() as server:
+        for _ in range(3):
+            answer = await server.chat(model=model, stream=stream, headers={"x-twospeed-simulate": f"{fault}@one"})
+            await answer.read()
+        await asyncio.sleep(0)
+        gc.collect()
+        assert [held for held in gc.get_objects() if isinstance(held, Fault | Race | Try)] == []

@@ -26,7 +26,10 @@ BACKOFF_BASE, BACKOFF_CAP = 0.025, 0.25  # seconds, full jitter (R4)
 SHORT_WAIT = 1.0  # seconds: the longest Retry-After that is waited for on the same provider (R4)
 
 
-class Admit(msgspec.Struct, frozen=True, gc=False):
+# What holds a fault is left to the collector: its traceback leads back to whoever holds it.
+
+
+class Admit(msgspec.Struct, frozen=True):
     """Command: ask the limits of this candidate; answer Admitted or Refused."""
 
     attempt: int
@@ -63,7 +66,7 @@ class Win(msgspec.Struct, frozen=True, gc=False):
     attempt: int
 
 
-class Lose(msgspec.Struct, frozen=True, gc=False):
+class Lose(msgspec.Struct, frozen=True):
     """Command: tell the client this fault; the race is over."""
 
     fault: Fault
@@ -75,7 +78,7 @@ class Admitted(msgspec.Struct, frozen=True, gc=False):
     attempt: int
 
 
-class Refused(msgspec.Struct, frozen=True, gc=False):
+class Refused(msgspec.Struct, frozen=True):
     """Event: limits or breaker said no; nothing was sent."""
 
     attempt: int
@@ -94,7 +97,7 @@ class Committed(msgspec.Struct, frozen=True, gc=False):
     attempt: int
 
 
-class Failed(msgspec.Struct, frozen=True, gc=False):
+class Failed(msgspec.Struct, frozen=True):
     """Event: the attempt ended in a fault before the commit point. `sent`: body bytes had been written."""
 
     attempt: int
