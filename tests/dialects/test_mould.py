@@ -176,3 +176,59 @@ def test_what_never_fits_is_not_tried_for_ever():
         block = b"".join(b'data: {"id":%d,"text":"a"}\n\n' % (number * 2 + more) for more in range(2))
         assert mould.pieces(block, usual) == (2, len(block))
     assert read == [block]
+
+
+def test_events_alike_in_pairs_cost_no_copy_each():
+    """However often the events change, and however well each fits the next, a block is looked at a few times only."""
+    mould, read = Mould(), []
+
+    def usual(block: bytes) -> int:
+        read.append(len(block))
+        return block.count(b"\n\n")
+
+    for _ in range(3):
+        block = b"".join(b'data: {"id":%d,"text":"a"}\n\n' % number * 2 for number in range(100))
+        read.clear()
+        assert mould.pieces(block, usual) == (200, len(block))
+        assert len(read) < 12
+
+
+def test_no_long_event_is_held_or_compared():
+    """An image among the events does not stay with the stream, and what fitted before it still does."""
+    mould, event = Mould(), b'data: {"choices":[{"text":"a"}]}\n\n'
+    long = b'data: {"text":"a","images":["%b"]}\n\n' % (b"x" * 1_000_000)
+    for block in (event, long):
+        assert mould.pieces(block, lambda read: read.count(b"\n\n")) == (block.count(b"\n\n"), len(block))
+    assert 0 < len(mould._around) < 2 * len(event)
+    assert mould.pieces(event * 2, lambda _: 0) == (2, 2 * len(event))
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        b'"logprobs":[{"sequence_number":%d}]',
+        b'"of":{"sequence_number":%d}',
+        b'"a\\"sequence_number":%d',
+        b'"of":{"x":"}","sequence_number":%d}',
+        b'"of":{"x":"\\"}","sequence_number":%d}',
+    ],
+)
+@pytest.mark.parametrize("name", [b"", b"event: response.output_text.delta\n", b"event: {\n", b'event: {"\n'])
+def test_a_number_of_something_else_is_not_that_of_the_event(member: bytes, name: bytes):
+    """Only what an event says of itself counts, whatever its members call theirs."""
+    event = name + b'data: {"type":"response.output_text.delta",%b,"delta":"a"}\n\n'
+    own = b'data: {"type":"response.output_text.delta","sequence_number":4,"delta":"a"}\n\n'
+    pieces = [own, event % (member % 71) * 2, event % (member % 72) + event % (member % 73)]
+    known = told(ResponsesReader(), pieces)
+    assert known == told(exact(ResponsesReader()), pieces)
+    assert known[3] == 4
+
+
+@pytest.mark.parametrize("member", [b'"logprobs":[],', b'"x":"[{\\"}\\\\","y":1.5,', b""])
+def test_the_number_may_stand_anywhere_in_the_event(member: bytes):
+    """Empty lists and texts with brackets before it change nothing: events alike are still read once."""
+    event = b'event: x\ndata: {"type":"x",%b"delta":"a","sequence_number":%%d}\n\n' % member
+    mould, read = Mould(), []
+    block = b"".join(event % number for number in range(9))
+    assert mould.pieces(block, lambda first: read.append(first) or 1) == (9, len(block))
+    assert (read, mould.number) == ([event % 0], 8)

@@ -20,8 +20,12 @@ _NUMBER = rb"(?:0|[1-9][0-9]{0,14})(?![0-9.eE])"
 _MEMBERS = b"content|text|delta|arguments|partial_json|thinking|reasoning_content|reasoning|refusal|obfuscation"
 # What differs between two events: texts that nobody reads, and the number that Responses give to each.
 _GAP = re.compile(rb'"(?:%b)" ?: ?"(?P<text>%b)|"sequence_number" ?: ?(?P<number>%b)' % (_MEMBERS, _TEXT, _NUMBER))
+# What may stand before the number of the event itself: one object has begun, and nothing within it.
+_OWN = re.compile(rb'(?:event:[^\n]*+\n)?data: ?\{(?:[^"\[{}]++|\[\]|"%b")*+' % _TEXT)
 _MOST = 4  # gaps of an event
+_LONGEST = 1 << 16  # bytes of an event that others are compared with: it is held, and copied with each read
 _VAIN = 8  # moulds in a row into which nothing fitted, after which no more are made
+_CASTS = 8  # moulds for one block: each costs a copy of what is left of it
 _LINE_ENDS = (b"\r", b"\n")
 
 
@@ -66,7 +70,9 @@ class Mould:
             usual: Reads whole events and says how many pieces they are, 0 where one of them is anything else.
         """
         count, end = self._alike(block)
-        while end < len(block) and self._vain < _VAIN:
+        for _ in range(_CASTS):
+            if end == len(block) or self._vain == _VAIN:
+                break
             first = block[end : sse.first(block, end)]
             if not usual(first):
                 return count, end
@@ -93,11 +99,16 @@ class Mould:
     def _cast(self, event: bytes) -> None:
         """Make it anew, after an event."""
         self._vain += 1
-        gaps = [(gap.lastgroup or "", gap.span(gap.lastgroup or 0)) for gap in _GAP.finditer(event)]
-        kinds = tuple(kind for kind, _ in gaps)
         numbered = event.count(b"sequence_number")  # one, and that is a gap, or none
         lines = event.count(b"\n")
-        if 0 < len(gaps) <= _MOST and kinds.count("number") == numbered <= 1 and lines and b"\0" not in event:
+        if len(event) > _LONGEST or numbered > 1 or not lines or b"\0" in event:
+            return
+        found = [
+            gap for gap in _GAP.finditer(event) if gap["text"] is not None or _OWN.fullmatch(event, 0, gap.start())
+        ]
+        gaps = [(gap.lastgroup or "", gap.span(gap.lastgroup or 0)) for gap in found]
+        kinds = tuple(kind for kind, _ in gaps)
+        if 0 < len(gaps) <= _MOST and kinds.count("number") == numbered:
             starts = [0, *(end for _, (_, end) in gaps)]
             ends = [*(start for _, (start, _) in gaps), len(event)]
             self._around = b"".join(event[start:end] + b"\0" for start, end in zip(starts, ends, strict=True))
