@@ -132,6 +132,24 @@ def test_events_of_another_api_are_a_fault(reader, bad: bytes, committed: bool):
     assert one.good == TEXT
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b'data: {"type":"content_block_delta","delta' + TEXT,
+        b'data: {"type":"content_block_delta","delta\nevent: ' + TEXT.partition(b"\n")[2],
+        b"data: {\nevent: data: {" + TEXT.partition(b"data: {")[2],
+        b"data: {\n" + TEXT,
+        b"data: {\n: " + TEXT,
+    ],
+)
+def test_an_event_that_goes_on_in_another_is_a_fault(broken: bytes):
+    """A whole event inside or behind a broken one does not make it good."""
+    one = MessagesReader()
+    assert one.feed(START + TEXT) == START + TEXT
+    assert raised(one, TEXT * 2 + broken).kind is Kind.BAD_ANSWER
+    assert one.good == TEXT * 2
+
+
 def test_unknown_events_and_types_without_names_pass():
     """New events, comments and streams without event lines are nobody's fault."""
     stream = b": hi\n\n" + CREATED + DELTA.partition(b"\n")[2] + event("keepalive") + COMPLETED

@@ -16,8 +16,8 @@ from twospeed.dialects.openai_answer import UNREADABLE
 from twospeed.errors import Fault, Kind
 from twospeed.types import Usage
 
-# One event in its usual form: a type, which may be left out, and one line of data.
-_USUAL = re.compile(rb"(?:event:[^\n]*\n)?data:([^\n]*)\n\n")
+# One event in its usual form: a type, which may be left out, and one line of data. It begins where a line begins.
+_USUAL = re.compile(rb"^(?:event:[^\n]*\n)?data:([^\n]*)\n\n", re.MULTILINE)
 
 
 class Typed(msgspec.Struct, gc=False):
@@ -117,8 +117,9 @@ class EventReader:
     def _usual(self, block: bytes) -> int:
         """Return how many events a block of nothing but pieces of content holds, 0 for any other block."""
         data = _USUAL.findall(block)
-        # Every line end belongs to one of them: two after the data, one after each type.
-        if block.count(b"\n") != 2 * len(data) + block.count(b"event:") or b"\r" in block:
+        types = block.count(b"\nevent:") + block.startswith(b"event:")
+        # Every line is one of theirs: two for the data, one for each type.
+        if block.count(b"\n") != 2 * len(data) + types or b"\r" in block:
             return 0
         try:
             typed: Sequence[Typed] = _decode_typed.decode_lines(b"\n".join(data))
