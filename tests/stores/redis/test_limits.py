@@ -11,7 +11,7 @@ from tests.stores.contract import POOL, Clock, LimitsContract, admitted, ask, re
 from tests.stores.redis.conftest import Open, until
 from tests.stores.redis.server import Server
 
-from twospeed.policy.limit import Level, Limit, Permit
+from twospeed.policy.limit import Ask, Level, Limit, Permit
 from twospeed.stores import RedisStore
 from twospeed.stores.redis import RedisStores
 from twospeed.stores.redis.limits import RECENT, RedisLimits
@@ -221,6 +221,23 @@ async def test_starts_with_redis_down(fragile: Server, opened: Open, caplog: pyt
     fragile.start()
     await until(lambda: stores.replica.state == "ok")
     assert await take(stores, 10) == 6
+
+
+async def test_a_pool_may_be_used_first_while_debts_are_told(fragile: Server, opened: Open, monkeypatch, caplog):
+    """Requests go on while Redis is told what it missed, those of pools that nobody used before included."""
+    stores = await opened(fragile)
+    assert await take(stores, 4) == 4
+    merge = stores.limits._merge
+
+    async def disturbed(*told):
+        await stores.limits.take(Ask("acme/unheard", Limit(rpm=10), 1, 1))
+        await merge(*told)
+
+    monkeypatch.setattr(stores.limits, "_merge", disturbed)
+    fragile.start()
+    await until(lambda: stores.replica.state == "ok")
+    assert await take(stores, 10) == 6
+    assert "bug" not in caplog.text
 
 
 async def test_without_redis_each_replica_keeps_to_its_share(fragile: Server, opened: Open):

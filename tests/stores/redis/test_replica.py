@@ -1,5 +1,7 @@
 """Replicas that share a Redis know of each other and pass on news."""
 
+import asyncio
+
 from tests.stores.contract import BACKEND, fail
 from tests.stores.redis.conftest import Open, until
 from tests.stores.redis.server import Server
@@ -89,3 +91,21 @@ async def test_a_host_hears_only_what_others_say(server: Server, opened: Open):
     await until(lambda: heard == {"here": ["theirs"], "there": ["mine"]})
     for replica in (*replicas["here"], *replicas["there"]):
         await replica.close()
+
+
+async def test_a_bug_in_a_beat_does_not_part_a_replica_for_good(server: Server, caplog, monkeypatch):
+    """It is told, and the replica comes back."""
+    monkeypatch.setattr("twospeed.stores.redis.replica.AGAIN", 0.01)
+    replica, beats = Replica(RedisStore(url=server.url), server.url), []
+
+    async def rejoin(link: Link, forgotten: float) -> None:
+        beats.append(forgotten)
+        if len(beats) == 1:
+            raise ZeroDivisionError
+
+    await replica.start(rejoin, lambda what, about, age: None)
+    await until(lambda: replica.state == "ok")
+    assert len(beats) == 2
+    assert "bug: ZeroDivisionError while speaking to redis" in caplog.text
+    await replica.close()
+    assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -178,7 +178,7 @@ class RedisLimits:
 
     async def rejoin(self, link: Link, forgotten: float) -> None:
         """Tell Redis what it does not know: debts, and what it was told in the last `forgotten` seconds. Raises: Trouble."""
-        for pool in self._pools.values():
+        for pool in list(self._pools.values()):  # more may come while one is told
             if pool.link is link:
                 await self._repay(pool, forgotten)
                 self._look_again(pool)

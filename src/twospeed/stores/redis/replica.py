@@ -4,12 +4,16 @@ Every half second it beats: it proves that Redis can write, learns how many repl
 has forgotten something (it remembers an earlier beat than our last, after a restart with an old dump or none). News
 (sessions that moved, breakers that opened) go through one bounded stream; each beat reads the latest of it.
 
-Tasks: one `Link.run` per link, kept in `_tasks` and ended by `close`.
+Tasks: one `Link.run` per link, kept in `_tasks` and ended by `close`. One that a bug has ended is told and begun again, for
+nobody would notice that this process counts alone.
 """
 
 import asyncio
+import logging
 import os
+import traceback
 from collections.abc import Awaitable, Callable
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
@@ -19,7 +23,9 @@ from twospeed.stores.redis.link import Link, Script, Trouble
 
 SILENT = 5_000_000  # microseconds after which a replica is taken for gone
 START = 1.0  # seconds that starting waits for Redis at most
+AGAIN = 3.0  # seconds until a link is begun again that a bug has ended
 KEPT, READ, READ_FIRST = 10_000, 500, 2_000  # news: entries kept, read per beat, read at first
+_log = logging.getLogger("twospeed.stores.redis")
 _BEAT = Script(files(__package__).joinpath("beat.lua").read_text())
 
 Rejoin = Callable[[Link, float], Awaitable[None]]
@@ -46,7 +52,8 @@ class Replica:
         self._workers = workers
         self._seen = 0
         self._links: dict[str, Link] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
         self._beats: dict[Link, int] = {}  # the latest, microseconds of Redis
         self._lost: dict[Link, int] = {}  # since when Redis has forgotten, until it has been told
         self._rejoin: Rejoin | None = None
@@ -88,9 +95,11 @@ class Replica:
                 await link.command("ZREM", self.key(self._settings.prefix, "replicas"), self.name)
             except Trouble:
                 link.up = False  # they will notice the silence
-        for task in self._tasks:
+        self._closed = True
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def link(self, tag: str) -> Link:
         """Return the link to the server that holds the keys of a tag, and start it if it is new."""
@@ -99,8 +108,22 @@ class Replica:
         if link is None:
             dial = dialler(self._settings, self._url, self.key(tag, "replicas"))
             link = self._links[tag] = Link(dial, lambda link: self._beat(link, tag), self._settings.timeout, tag)
-            self._tasks.append(asyncio.create_task(link.run()))
+            self._keep(link)
         return link
+
+    def _keep(self, link: Link) -> None:
+        if not self._closed:
+            task = asyncio.create_task(link.run())
+            self._tasks.add(task)
+            task.add_done_callback(partial(self._ended, link))
+
+    def _ended(self, link: Link, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        bug = None if task.cancelled() else task.exception()
+        if bug is not None:
+            where = "".join(traceback.format_tb(bug.__traceback__))
+            _log.error("bug: %s while speaking to redis\n%s", type(bug).__qualname__, where)
+            task.get_loop().call_later(AGAIN, self._keep, link)
 
     def key(self, tag: str, rest: str) -> str:
         """Name a key; all keys of a tag lie on one node of a Cluster."""
