@@ -114,6 +114,7 @@ def test_no_pattern_takes_for_ever(evil: str):
         ({"tier": "fast", "deny": "no"}, "rule 'r' needs one of tier, model and deny"),
         ({"tier": None}, "rule 'r' needs one of tier, model and deny"),
         ({"when": {"size": {"above": "9KB", "below": "9KB"}}}, "no size is above and below these at once"),
+        ({"when": {"header": {"Content-Length": "*"}}}, "content-length is none that a rule can match: write `size"),
         ({"when": {"model": "~("}}, "'~\\(' is no regular expression that can be used here: unclosed group"),
         ({"when": {"model": "~(?=a)b"}}, "look-around, including look-ahead and look-behind, is not supported"),
         ({"when": {"model": "~a{1000}{1000}"}}, "Compiled regex exceeds size limit"),

@@ -58,7 +58,15 @@ Offered = Annotated[
         | {"examples": [True, "bash", ["bash", "mcp__*"]]}
     ),
 ]
-HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+
+
+def _matchable(name: str) -> str:
+    if name.lower() == "content-length":
+        raise ValueError("content-length is none that a rule can match: write `size: {above: 30KB}` beside `header`")
+    return name
+
+
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$"), AfterValidator(_matchable)]
 
 
 class Span(Settings):
