@@ -119,6 +119,8 @@ class Resume:
         except Fault:
             return None  # its row in the record says why; the client hears of the break itself
         attempt.row.resumed = True
+        if attempt.row.span:
+            attempt.name()  # before what is held is joined to what another one said
         assert attempt.reader is not None
         reader = Spliced(attempt.reader, scribe, self._kit.splice(scribe, shown, before))
         try:

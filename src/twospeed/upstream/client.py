@@ -23,6 +23,7 @@ from twospeed.types import Attempt, Candidate, Exchange, Request, Trace, Transpo
 from twospeed.upstream.faults import fault_of_status, retold
 from twospeed.upstream.http import HttpExchange
 
+UNNAMED = ("", "")
 ERROR_BODY_LIMIT = 65_536  # bytes of a provider's error answer that are read
 # What the provider never worked on costs no tokens (R20).
 _REFUNDED = frozenset(
@@ -154,8 +155,9 @@ class Try(msgspec.Struct, eq=False):
         row.first_token_at = now()
 
     def name(self) -> None:
-        """Write into the row what the answer calls itself and its model, as far as its beginning says."""
-        self.row.named = named(b"".join(self.held))
+        """Write into the row, once, what the answer calls itself and its model, as far as its beginning says."""
+        if self.row.named == UNNAMED:
+            self.row.named = named(b"".join(self.held))
 
     def _put(self) -> tuple[Spoken, str, list[Pair], bytes]:
         """Return how the request is put to this provider: in which words, its path, headers and body."""
