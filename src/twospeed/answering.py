@@ -55,7 +55,7 @@ class Answering:
 
     def refuse(self, call: Call, reply: Reply, record: Record, fault: Fault) -> None:
         """Record a fault and, where nothing was sent yet, answer it in the caller's dialect."""
-        record.fault, record.fault_detail = fault.kind, fault.detail
+        record.fault, record.fault_detail = fault.kind, fault.bare().detail
         if fault.kind is Kind.DENIED:
             record.reasons = (fault.detail,)
         if reply.started:

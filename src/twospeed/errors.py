@@ -172,6 +172,11 @@ class Fault(Exception):
         self.body = body
         self.param = param
 
+    def bare(self) -> "Fault":
+        """Return it without its traceback, which leads to all that a request had, this fault included."""
+        self.__traceback__ = self.__context__ = self.__cause__ = None
+        return self
+
     @property
     def meaning(self) -> Meaning:
         """The row of MEANING for this kind."""

@@ -294,7 +294,7 @@ class _Course:
             if attempt.link.metered:
                 self._learn(attempt)
         self._attempts.close(attempt, fault.kind, fault.detail)
-        return Failed(number, fault, attempt.sent)
+        return Failed(number, fault.bare(), attempt.sent)
 
 
 class _Leg(_Course):
