@@ -1,6 +1,8 @@
 """Conversations that come again: read as if they had never been seen, at a fraction of the work."""
 
+import copy
 import json
+import sys
 from typing import Any
 
 import msgspec
@@ -235,6 +237,52 @@ def test_what_is_held_is_bounded():
     assert reader.recall._told == before
     many = body([{"content": 1}] * 3_000)
     assert reader.told(many) == reader.told(many) == [len(many)]
+
+
+def held(value: Any) -> int:
+    """Bytes that an object takes with all in it; of a view into the body, those of the view."""
+    if value is None or isinstance(value, msgspec.Raw):
+        return 0 if value is None or value is NULL else 64
+    inside = msgspec.structs.astuple(value) if isinstance(value, msgspec.Struct) else value
+    if isinstance(inside, dict):
+        inside = [*inside, *inside.values()]
+    own = sys.getsizeof(value)
+    return own + sum(map(held, inside)) if isinstance(inside, (tuple, list)) else own
+
+
+DECODED = [
+    ("annotations", [{"": 1}] * 9_000),
+    ("audio", {f"{number:x}": 1 for number in range(9_000)}),
+    ("reasoning_details", [{"type": "text", "text": "é"}] * 3_000),
+    ("reasoning_content", "😀" + "a" * 90_000),
+    ("id", "😀" + "a" * 90_000),
+    ("name", "😀" + "a" * 90_000),
+]
+
+
+@pytest.mark.parametrize("dialect", [CHAT, MESSAGES, RESPONSES], ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize(
+    ("member", "value"), DECODED, ids=[f"{name}-{type(value).__name__}" for name, value in DECODED]
+)
+def test_what_messages_are_decoded_to_is_held_within_bounds(
+    dialect: Any, member: str, value: object, monkeypatch: pytest.MonkeyPatch
+):
+    """A text or a list that takes many times its JSON in memory is counted or not held, and is still recalled."""
+    module = sys.modules[type(dialect).__module__]
+    monkeypatch.setattr(module, "_recall", copy.copy(module._recall))
+    monkeypatch.setattr(module._recall, "_told", {})
+    key = "input" if dialect is RESPONSES else "messages"
+    said = [*turns(3), {"role": "assistant", "content": "x", member: value}, *turns(4)]
+    for count in (7, 8):
+        sent = json.dumps({"model": "m", key: said[:count]}, ensure_ascii=False).encode()
+        with monkeypatch.context() as patched:
+            patched.setattr(recall, "LONG", len(sent) + 1)
+            plain = dialect.decode(sent, "/x")
+        request = dialect.decode(sent, "/x")
+        known, anew = (dialect.conversation(taken).messages for taken in (request, plain))
+        assert [(item.role, item.content) for item in known] == [(item.role, item.content) for item in anew]
+    (told,) = module._recall._told.values()
+    assert told.weight >= len(told.body) + sum(map(held, told.messages))
 
 
 @pytest.mark.parametrize("dialect", [CHAT, MESSAGES, RESPONSES], ids=lambda dialect: dialect.name)

@@ -240,7 +240,12 @@ def _placed(body: bytes, view: View[Message]) -> Span:
     return placed(body, view.model, (said, (tools, tools)))
 
 
-_recall = Recall(_read, ("tools",))
+def _bare(message: Message) -> Message:
+    """Return a message without the members that are decoded only to see how deep they nest."""
+    return type(message)(message.role, message.content, message.tool_calls, message.name, message.tool_call_id)
+
+
+_recall = Recall(_read, ("tools",), bare=_bare)
 
 
 def _parsed(request: Request) -> View[Message]:

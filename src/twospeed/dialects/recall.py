@@ -11,6 +11,7 @@ Whose body it was makes no difference: nothing shows in what is read of one but 
 """
 
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -25,6 +26,7 @@ _WORTH = 4_096  # bytes that must be saved
 _VALUE_BYTES = 512  # of a value that is worth being looked for
 _HELD = 1 << 23  # bytes of all that is held
 _MESSAGE = 512  # bytes that a message takes besides its text
+_BESIDE = 64  # bytes of JSON around the content of a message; what they are decoded to is within `_MESSAGE`
 _STEP, _SAMPLE = 4_096, 64  # a body is filed under a sample of it, taken at the last step within its messages
 _TRIED = 8  # messages whose end is looked for
 _TURNS, _VALUE = b"0}", b"[]"  # stubs: for messages from the first content on, for a value of its own
@@ -49,6 +51,7 @@ class Told(NamedTuple, Generic[M]):
 
     `begin`: where its first content begins, `end`: where the last of the messages ends. `values`: long values of its view
     by field, and where they begin: from the start of the body, or from its end where that is behind the messages.
+    `weight`: bytes that are held with it, about.
     """
 
     body: bytes
@@ -56,6 +59,7 @@ class Told(NamedTuple, Generic[M]):
     end: int
     messages: Sequence[M]
     values: Mapping[str, tuple[int, msgspec.Raw]]
+    weight: int
 
     def cuts(self, body: bytes, end: int) -> list[Cut]:
         """Return what is known of a body that begins like this one up to `end`, in order."""
@@ -82,21 +86,24 @@ class Told(NamedTuple, Generic[M]):
                 high = middle - 1
         return low, same
 
-    @property
-    def weight(self) -> int:
-        """Bytes that are held with it, about."""
-        return len(self.body) + _MESSAGE * len(self.messages)
-
 
 class Recall(Generic[V, M]):
     """Reads the bodies of one dialect.
 
     `parse` reads one in full and raises Fault BAD_REQUEST. `fields`: of its view, with values that are often long.
+    `bare`: makes of a message one that holds texts only, for a dialect whose messages hold more.
     """
 
-    def __init__(self, parse: Callable[[bytes], Read[V, M]], fields: Sequence[str] = (), held: int = _HELD) -> None:
+    def __init__(
+        self,
+        parse: Callable[[bytes], Read[V, M]],
+        fields: Sequence[str] = (),
+        held: int = _HELD,
+        bare: Callable[[M], M] | None = None,
+    ) -> None:
         self._parse = parse
         self._fields = fields
+        self._bare = bare
         self._held = held
         self._room = held
         self._told: dict[bytes, Told[M]] = {}
@@ -145,7 +152,7 @@ class Recall(Generic[V, M]):
 
     def _anew(self, body: bytes) -> Read[V, M]:
         read = self._parse(body)
-        told = _told(body, read[0], read[1], self._fields)
+        told = _told(body, read[0], read[1], self._fields, self._bare)
         if told is not None:
             at = _step(told.end)
             self._keep(body[at : at + _SAMPLE], told)
@@ -173,7 +180,9 @@ class Recall(Generic[V, M]):
         self._room += self._told.pop(key).weight
 
 
-def _told(body: bytes, view: object, messages: Sequence[M], fields: Sequence[str]) -> Told[M] | None:
+def _told(
+    body: bytes, view: object, messages: Sequence[M], fields: Sequence[str], bare: Callable[[M], M] | None
+) -> Told[M] | None:
     """Return what is worth being held of a body, None for nothing."""
     begin = start(body, messages[0].content) if messages else -1
     count, end = _last(body, messages)
@@ -186,7 +195,28 @@ def _told(body: bytes, view: object, messages: Sequence[M], fields: Sequence[str
         if at >= 0 and len(value) >= _VALUE_BYTES:
             values[field] = (at if at < begin else at - len(body), value)
             saved += len(value)
-    return Told(body, begin, end, messages[:count], values) if saved >= _WORTH else None
+    if saved < _WORTH:
+        return None
+    beside = end - sum([len(value) for at, value in values.values() if at >= 0])
+    kept, weight = _weighed(messages[:count], beside, bare)
+    return Told(body, begin, end, kept, values, len(body) + weight)
+
+
+def _weighed(messages: Sequence[M], beside: int, bare: Callable[[M], M] | None) -> tuple[Sequence[M], int]:
+    """Return messages as they are held, and the bytes that they take besides the body, about.
+
+    Decoded objects take many times the bytes of their JSON, and a text with one emoji four times: where there may be long
+    ones, the former are not held and the latter are counted. `beside`: bytes of the body that hold the messages, at most.
+    """
+    weight = _MESSAGE * len(messages)
+    if beside - sum([len(message.content) for message in messages]) <= _BESIDE * len(messages):
+        return messages, weight
+    kept = [bare(message) for message in messages] if bare else messages
+    return kept, weight + sum([_texts(message) for message in kept])
+
+
+def _texts(message: Any) -> int:
+    return sum([sys.getsizeof(value) for value in msgspec.structs.astuple(message) if type(value) is str])
 
 
 def _last(body: bytes, messages: Sequence[M]) -> tuple[int, int]:
