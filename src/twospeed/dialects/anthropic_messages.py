@@ -24,17 +24,13 @@ from twospeed.dialects import (
 from twospeed.dialects.again import Again
 from twospeed.dialects.anthropic_stream import MessagesReader
 from twospeed.dialects.body import (
-    Span,
-    bad,
     check_utf8,
+    checked,
     encode_name,
     lenient,
-    model_at,
     model_name,
-    placed,
     read,
     splice,
-    too_deep,
 )
 from twospeed.dialects.recall import Read, Recall
 from twospeed.dialects.wishes import stripped, wishes
@@ -204,33 +200,19 @@ def _read(body: bytes) -> Read[View[Any], Message]:
     model, turns = model_name(view.model), view.messages
     said = [turn.content for turn in turns]
     said += [turn.tool_calls for turn in turns if turn.tool_calls is not NULL]
-    return view, turns, model, _checked(body, view, said, _INSIDE - 2, (turns[0].content, turns[-1].content))
+    return (
+        view,
+        turns,
+        model,
+        checked(body, view.model, view.tools, view.system, said, _INSIDE - 2, (turns[0].content, turns[-1].content)),
+    )
 
 
 def _read_unusual(body: bytes) -> Read[View[Any], Message]:
     view = read(_view, body)
     model, said = model_name(view.model), view.messages
     turns = read(_turns, said, "messages")
-    return view, turns, model, _checked(body, view, [said], _INSIDE, (said, said))
-
-
-def _checked(
-    body: bytes, view: View[Any], said: list[msgspec.Raw], room: int, long: tuple[msgspec.Raw, msgspec.Raw]
-) -> Span:
-    """Return where the model is, once nothing nests too deep. Raises: Fault BAD_REQUEST.
-
-    Args:
-        said: What was said in the turns, which may nest `room` levels.
-        long: First and last of it.
-    """
-    system, tools = view.system, view.tools
-    if tools is not NULL and memoryview(tools)[0] not in b"[n":
-        raise bad("tools", "expected array")
-    if depth.flat(body):
-        return model_at(body, view.model, body)
-    if not (depth.shallow(said, room) and depth.shallow((system,), _INSIDE) and depth.shallow_again(tools)):
-        raise too_deep()
-    return placed(body, view.model, (long, (tools, tools), (system, system)))
+    return view, turns, model, checked(body, view.model, view.tools, view.system, [said], _INSIDE, (said, said))
 
 
 _recall = Recall(_read, ("system", "tools"))

@@ -17,6 +17,7 @@ import numpy as np
 
 from twospeed.dialects import depth
 from twospeed.errors import Fault, Kind
+from twospeed.types import NULL
 
 T = TypeVar("T")
 
@@ -157,6 +158,31 @@ def placed(body: bytes, model: msgspec.Raw, long: Iterable[tuple[msgspec.Raw, ms
     if not shallow(body, text):
         raise too_deep()
     return model_at(body, model, text)
+
+
+def checked(
+    body: bytes,
+    model: msgspec.Raw,
+    tools: msgspec.Raw,
+    prompt: msgspec.Raw,
+    said: list[msgspec.Raw],
+    room: int,
+    long: tuple[msgspec.Raw, msgspec.Raw],
+) -> Span:
+    """Return where the one `model` is, once nothing in the body nests too deep. Raises: Fault BAD_REQUEST.
+
+    Args:
+        prompt: What stands beside the conversation: system, instructions.
+        said: The conversation, or all that may nest in it, `room` levels.
+        long: First and last of it.
+    """
+    if tools is not NULL and memoryview(tools)[0] not in b"[n":
+        raise bad("tools", "expected array")
+    if depth.flat(body):
+        return model_at(body, model, body)
+    if not (depth.shallow(said, room) and depth.shallow((prompt,), depth.LIMIT - 1) and depth.shallow_again(tools)):
+        raise too_deep()
+    return placed(body, model, (long, (prompt, prompt), (tools, tools)))
 
 
 def spans(body: bytes, name: str) -> list[Span]:

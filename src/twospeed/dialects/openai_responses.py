@@ -24,18 +24,15 @@ from twospeed.dialects import (
 )
 from twospeed.dialects.again import Again
 from twospeed.dialects.body import (
-    Span,
     bad,
     check_utf8,
+    checked,
     encode_name,
     lenient,
     missing,
-    model_at,
     model_name,
-    placed,
     read,
     splice,
-    too_deep,
 )
 from twospeed.dialects.openai_responses_stream import ResponsesReader
 from twospeed.dialects.recall import Read, Recall
@@ -247,33 +244,14 @@ def _read(body: bytes) -> Read[View[Any], Item]:
     model, items = model_name(view.model), view.input
     said = [text for item in items for text in _texts(item) if text is not NULL]
     long = (said[0], said[-1]) if said else (NULL, NULL)
-    return view, [*items], model, _checked(body, view, said, _INSIDE, long)
+    return view, [*items], model, checked(body, view.model, view.tools, view.instructions, said, _INSIDE, long)
 
 
 def _read_unusual(body: bytes) -> Read[View[Any], Item]:
     view = read(_view, body)
     model, said = model_name(view.model), view.input
     items = _items_of(view)
-    return view, items, model, _checked(body, view, [said], _MEMBER, (said, said))
-
-
-def _checked(
-    body: bytes, view: View[Any], said: list[msgspec.Raw], room: int, long: tuple[msgspec.Raw, msgspec.Raw]
-) -> Span:
-    """Return where the model is, once nothing nests too deep. Raises: Fault BAD_REQUEST.
-
-    Args:
-        said: What is in the input, which may nest `room` levels.
-        long: First and last of it.
-    """
-    instructions, tools = view.instructions, view.tools
-    if tools is not NULL and memoryview(tools)[0] not in b"[n":
-        raise bad("tools", "expected array")
-    if depth.flat(body):
-        return model_at(body, view.model, body)
-    if not (depth.shallow(said, room) and depth.shallow((instructions,), _MEMBER) and depth.shallow_again(tools)):
-        raise too_deep()
-    return placed(body, view.model, (long, (instructions, instructions), (tools, tools)))
+    return view, items, model, checked(body, view.model, view.tools, view.instructions, [said], _MEMBER, (said, said))
 
 
 def _texts(item: Plain) -> tuple[msgspec.Raw, ...]:
