@@ -1,19 +1,10 @@
 """What one host knows of rollouts, serves by and enters."""
 
-import pytest
 from tests.control.driven import Host
 
 from twospeed.policy.held import Missed
 from twospeed.policy.rollout import Phase, Signal
 from twospeed.stores.shelf import FileShelf
-
-
-@pytest.fixture
-async def host():
-    one = Host()
-    await one.look()
-    await one.look()
-    return one
 
 
 async def test_everything_is_entered(host):

@@ -8,14 +8,6 @@ from twospeed.policy.held import Denied
 from twospeed.policy.rollout import Phase, Signal
 
 
-@pytest.fixture
-async def host():
-    one = Host()
-    await one.look()
-    await one.look()
-    return one
-
-
 async def test_a_signal_is_served_before_it_is_answered(host):
     """Whoever says start, and hears that it was done, finds it done."""
     held = await host.rollouts.people.act("r", Signal.START, "ann", "a new version")

@@ -12,14 +12,6 @@ from twospeed.policy.rollout import Phase, Signal
 from twospeed.stores.shelf import FileShelf
 
 
-@pytest.fixture
-async def host():
-    one = Host()
-    await one.look()
-    await one.look()
-    return one
-
-
 async def test_a_rollout_of_the_file_is_a_draft(host):
     """It is known, and nothing is served by it."""
     assert host.phase is Phase.DRAFT
