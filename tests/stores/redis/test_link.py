@@ -10,7 +10,8 @@ from tests.stores.redis.server import Server
 
 from twospeed.stores import RedisStore
 from twospeed.stores.redis.dial import dialler
-from twospeed.stores.redis.link import Form, Link, Script, Trouble
+from twospeed.stores.redis.link import Link, Trouble
+from twospeed.stores.redis.script import Form, Script
 
 ECHO = Script("return ARGV[1]")
 ECHOED = Form(ECHO, (), ())

@@ -20,8 +20,9 @@ import msgspec
 
 from twospeed.policy.limit import LEASE, Ask, Leases, Level, Limit, Permit, Refusal, least, remainder, share
 from twospeed.policy.window import CELLS, MOST_COOLDOWN, RATE, WINDOW, Meter, bounded, levels
-from twospeed.stores.redis.link import Form, Link, Script, Trouble, Word
+from twospeed.stores.redis.link import Link, Trouble
 from twospeed.stores.redis.replica import Replica
+from twospeed.stores.redis.script import Form, Script, Word
 
 BACKLOG = 10_000  # corrections kept per pool while Redis is away, the latest
 RECENT = 3.0  # seconds for which others may still reach Redis, or be about to, when this process does not

@@ -8,7 +8,6 @@ Task: `run`, one per link, created and awaited by `Replica`; it dials, beats, an
 """
 
 import asyncio
-import hashlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -18,6 +17,8 @@ import msgspec
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisClusterException, RedisError
 
+from twospeed.stores.redis.script import Form, Script, Word, packed
+
 FAILURES = 3  # in a row
 BEAT = 0.5  # seconds between two signs of life
 DIAL = 1.0  # seconds to connect and prove fit
@@ -26,7 +27,6 @@ DRIFT = 1_000  # microseconds two clocks may drift apart between two beats
 STEADY = 10.0  # seconds up after which trouble counts as new
 GRACE = 0.002  # seconds: an answer that already lies in the socket is read before it is called late
 
-Word = str | bytes | int
 Dial = Callable[[], Awaitable[AbstractConnection]]
 
 _KINDS = (
@@ -51,51 +51,6 @@ class Trouble(Exception):
 
 
 _UNFIT = (Trouble, RedisError, RedisClusterException, OSError, EOFError, TimeoutError)
-
-
-class Script:
-    """A Lua script, known to Redis by its digest."""
-
-    __slots__ = ("digest", "source")
-
-    def __init__(self, source: str) -> None:
-        self.source = source
-        self.digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
-
-
-class Form:
-    """A call of a script in which only one word changes; the others are packed once, at 150 ns each.
-
-    Args:
-        before, after: Words of the script before and after the one that changes.
-    """
-
-    __slots__ = ("_after", "_before", "_keys", "_packed", "script")
-
-    def __init__(
-        self, script: Script, keys: tuple[str, ...], before: tuple[Word, ...], after: tuple[Word, ...] = ()
-    ) -> None:
-        self.script = script
-        self._keys = keys
-        self._before, self._after = before, after
-        first = ("EVALSHA", script.digest, len(keys), *keys, *before)
-        count = len(first) + 1 + len(after)
-        head, tail = (_packed(words).partition(b"\r\n")[2] for words in (first, after))
-        self._packed = b"*%d\r\n%b" % (count, head), tail
-
-    def packed(self, line: str) -> bytes:
-        """Return the call with that word in it."""
-        head, tail = self._packed
-        word = line.encode()
-        return b"%b$%d\r\n%b\r\n%b" % (head, len(word), word, tail)
-
-    def whole(self, line: str) -> tuple[Word, ...]:
-        """Return the call as it is put to a Redis that does not know the script."""
-        return ("EVAL", self.script.source, len(self._keys), *self._keys, *self._before, line, *self._after)
-
-
-def _packed(words: tuple[Word, ...]) -> bytes:
-    return hiredis.pack_command(words)  # type: ignore[no-any-return, arg-type]  # stub says one word
 
 
 class Counts(msgspec.Struct):
@@ -165,7 +120,7 @@ class Link(asyncio.Protocol):
         """Run a script and return its answer to be awaited. Raises: Trouble, also from the future."""
         answer: asyncio.Future[object] = self._loop.create_future()
         call = _Call(answer, whole=("EVAL", script.source, len(keys), *keys, *words))
-        self._send(call, _packed(("EVALSHA", script.digest, *call.whole[2:])))
+        self._send(call, packed(("EVALSHA", script.digest, *call.whole[2:])))
         return answer
 
     def call(
@@ -203,7 +158,7 @@ class Link(asyncio.Protocol):
     def command(self, *words: Word) -> "asyncio.Future[object]":
         """Run a plain command. Raises: Trouble, also from the future."""
         answer: asyncio.Future[object] = self._loop.create_future()
-        self._send(_Call(answer), _packed(words))
+        self._send(_Call(answer), packed(words))
         return answer
 
     def latest(self) -> int:
@@ -219,7 +174,7 @@ class Link(asyncio.Protocol):
 
     def notify(self, *words: Word) -> None:
         """Run a plain command whose answer nobody waits for. Raises: Trouble, when there is no connection."""
-        self._send(_Call(), _packed(words))
+        self._send(_Call(), packed(words))
 
     async def run(self) -> None:
         """Keep the connection until cancelled."""
@@ -273,14 +228,14 @@ class Link(asyncio.Protocol):
         self._ahead = 0
         writer.transport.set_protocol(self)
 
-    def _send(self, call: _Call, packed: bytes) -> None:
+    def _send(self, call: _Call, data: bytes) -> None:
         if self._writer is None:
             raise Trouble("no connection")
         call.deadline = self._loop.time() + self._timeout
         self.counts.calls += 1
         if not self._out:
             self._loop.call_soon(self._flush)
-        self._out.append(packed)
+        self._out.append(data)
         self._calls.append(call)
         if self._timer is None:
             self._timer = self._loop.call_later(self._timeout, self._look)
@@ -324,7 +279,7 @@ class Link(asyncio.Protocol):
     def _refused(self, call: _Call, text: str) -> None:
         whole = call.form.whole(call.line) if call.form else call.whole
         if text.startswith("NOSCRIPT") and whole:
-            self._send(call, _packed(whole))
+            self._send(call, packed(whole))
             return
         kind = next((kind for kind in _KINDS if kind in text), "error")
         self.counts.errors += 1

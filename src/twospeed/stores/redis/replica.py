@@ -19,7 +19,8 @@ from typing import Any
 
 from twospeed.stores import RedisStore
 from twospeed.stores.redis.dial import dialler
-from twospeed.stores.redis.link import Link, Script, Trouble
+from twospeed.stores.redis.link import Link, Trouble
+from twospeed.stores.redis.script import Script
 
 SILENT = 5_000_000  # microseconds after which a replica is taken for gone
 START = 1.0  # seconds that starting waits for Redis at most

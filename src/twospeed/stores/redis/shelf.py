@@ -23,7 +23,8 @@ from redis.exceptions import RedisClusterException, RedisError
 from twospeed.policy.held import Away, Deposed, Held, Missed, Move
 from twospeed.stores import RedisStore
 from twospeed.stores.redis.dial import dialler
-from twospeed.stores.redis.link import DIAL, Link, Script, Trouble, Word
+from twospeed.stores.redis.link import DIAL, Link, Trouble
+from twospeed.stores.redis.script import Script, Word
 
 LEASE_MS = 3_000
 START = 1.0  # seconds that starting waits for Redis at most
